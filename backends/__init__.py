@@ -1,0 +1,28 @@
+"""The backends by name; llvmlite is imported only when the LLVM backend is first asked for."""
+
+from __future__ import annotations
+
+from graphc.backends.base import Backend, Executable
+from graphc.errors import ArgumentError, nearest
+
+NAMES = ("numpy", "llvm")
+
+
+def backend_named(name: str) -> Backend:
+    """The backend called `name`.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    if name == "numpy":
+        from graphc.backends.numpy.interpreter import Interpreter
+
+        return Interpreter()
+    if name == "llvm":
+        from graphc.backends.llvm.backend import LLVMBackend
+
+        return LLVMBackend()
+    raise ArgumentError(f"there is no backend {name!r}; backends are {', '.join(NAMES)}", hint=nearest(name, NAMES))
+
+
+__all__ = ["NAMES", "Backend", "Executable", "backend_named"]

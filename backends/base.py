@@ -1,0 +1,45 @@
+"""What every backend offers: compile a graph, run it on arrays.
+
+Invariant: arrays handed to an `Executable` have been checked and converted by `graphc.function`: the inputs'
+dtypes and shapes, native byte order, C-contiguous; and the locks of all variables are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from graphc.ir.graph import Graph
+
+
+class Executable(Protocol):
+    """A compiled graph."""
+
+    @property
+    def artifacts(self) -> Mapping[str, str]:
+        """Texts for inspection: "plan" always, "llvm" and "asm" where there is machine code."""
+        ...
+
+    def __call__(self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """The outputs, as fresh arrays; variables are updated, all of them or, if an op fails, none."""
+        ...
+
+
+class Backend(Protocol):
+    """A way to run graphs."""
+
+    @property
+    def name(self) -> str:
+        """What `backend=` calls it."""
+        ...
+
+    @property
+    def native(self) -> frozenset[str]:
+        """The ops that it takes as they are; `decompose` expands the others where it can."""
+        ...
+
+    def compile(self, graph: Graph) -> Executable:
+        """Machine code, or whatever runs, for an optimised graph."""
+        ...

@@ -1,0 +1,58 @@
+"""`Kernel`: one native function of a program, and what its caller must know to call it.
+
+Every kernel has the same calling convention, so that the program's entry needs no special cases:
+
+    [i64] @kernel(ptr input..., ptr output..., [ptr scratch], i64 size..., [ptr error])
+
+Inputs and outputs are C-contiguous arrays in the operands' dtypes, bool as one byte. `scratch` is there if
+`scratch_bytes` is not 0; it holds nothing between calls. The sizes are the run-time values of `sizes`. A
+kernel with `sites` may fail: it then writes (site number, index, extent) as three i64 to `error` and returns
+1; it returns 0 if all went well. A kernel without sites returns void.
+
+Invariant: a kernel knows pointers and extents, never graphs or other kernels; and its text depends only on
+what it computes, so kernels of equal text are one function (`Module.add(deduplicate=True)`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphc.backends.llvm.emitter import Builder, Value
+from graphc.ir.dims import Size
+from graphc.ir.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in a kernel that may fail at run time: the op to blame, and the axis that it indexes."""
+
+    tensor: Tensor
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A finished function and its calling convention; see the module docstring.
+
+    Attributes:
+        function: the function, complete.
+        sizes: what the caller passes as i64 arguments, in order.
+        scratch_bytes: how much scratch memory it needs.
+        sites: what may fail, by site number.
+        helpers: functions that `function` calls. A helper's name is derived from its text
+            (`kernels.microkernel.named_by_content`), so the program adds each name once and kernels share them.
+    """
+
+    function: Builder
+    sizes: tuple[Size, ...] = ()
+    scratch_bytes: Size = 0
+    sites: tuple[Site, ...] = ()
+    helpers: tuple[Builder, ...] = ()
+
+
+def fail_if(b: Builder, condition: Value, error: Value, site: int, index: Value, extent: Value) -> None:
+    """Leave the kernel with an error record if a scalar condition holds (expected not to)."""
+    with b.if_(condition, likely=False):
+        for slot, value in enumerate((b.i64(site), index, extent)):
+            b.store(value, b.gep(error, slot, "i64"))
+        b.ret(b.i64(1))

@@ -1,0 +1,504 @@
+"""The value of a body's tensor at an index: walk down to the leaves, each op mapping the index it is read at.
+
+An index is, for one axis, `base + inner * (i + lane)`, where `i` counts the vector loop; or, after a gather, a
+value of its own in each lane. Movement ops are therefore free: a slice adds to `base`, a flip negates `inner`,
+and a leaf is one contiguous load, a broadcast scalar, or a gather, as its offset turns out.
+
+Invariant: what is loaded or computed at an index does not depend on the order in which values are asked for,
+and nothing outside an array is ever read: lanes beyond the end come from a buffer on the stack or are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+import numpy as np
+
+from graphc.analysis.loops import REDUCTIONS, Mapped, index_operand, is_trivial_reduction, operand_positions
+from graphc.backends.llvm.elementwise import lower
+from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, memory_type, vector
+from graphc.backends.llvm.kernel import Site
+from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
+from graphc.errors import CodegenError
+from graphc.ir.dims import Call, Dim, Size
+from graphc.ir.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where one axis is read: `base + inner * (i + lane)`, or `lanes` if a gather says so lane by lane."""
+
+    base: Leveled
+    inner: int = 0
+    lanes: Leveled | None = None
+
+
+class Absorbed:
+    """The axis is part of a loop that runs over it and the axes before it as one."""
+
+
+ABSORBED = Absorbed()
+At = tuple[Union[Index, Absorbed, None], ...]
+
+ZERO = Leveled(Value("i64", "0"), 0)
+#: The index that runs along the vector loop from its first element.
+ALONG = Index(ZERO, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A C-contiguous array in memory that leaves are read from: its address, and its shape for strides."""
+
+    pointer: Leveled
+    shape: tuple[Size, ...]
+    dtype: np.dtype
+
+
+@dataclass(slots=True)
+class VectorLoop:
+    """The vector loop that is being written.
+
+    Attributes:
+        index: `i`, the first lane's turn.
+        stop: where this run of the loop ends.
+        tail: i1: is this the run over the last, incomplete vector?
+        full: where the complete vectors end.
+        left: how many lanes the incomplete vector has.
+        level: the frame number of its inside.
+        stores: (buffer, where its lanes go) for each store; copied out after the tail.
+    """
+
+    index: Value
+    stop: Value
+    tail: Value
+    full: Value
+    left: Value
+    level: int
+    stores: list[tuple[Value, Value, int]]
+
+
+class Values:
+    """Computes the values of one body's tensors inside the frames of one kernel."""
+
+    def __init__(
+        self,
+        b: Builder,
+        frames: Frames,
+        sizes: dict[Size, Value],
+        arrays: dict[Tensor, Array],
+        lanes: int,
+        error: Value | None,
+    ) -> None:
+        self.b = b
+        self.frames = frames
+        self.sizes = sizes
+        self.arrays = arrays
+        self.lanes = lanes
+        self.error = error
+        self.sites: list[Site] = []
+        self.loop: VectorLoop | None = None
+        self.results: dict[Tensor, Leveled] = {}  # of reductions: one value for this turn of the kept loops
+        self.rows: dict[Tensor, Array] = {}  # of reductions: a row of values along the vector loop
+        self._buffers: dict[object, Value] = {}
+
+    # ---- sizes -------------------------------------------------------------------------------------------
+
+    def size(self, size: Size) -> Leveled:
+        """The number that a size is in this call."""
+        known = self.sizes.get(size)
+        if known is not None:
+            return Leveled(known, 0)
+        if isinstance(size, int):
+            return Leveled(self.b.i64(size), 0)
+        found = self.frames.cached(size)
+        if found is None:
+            with self.frames.at(0):
+                found = self.frames.put(size, Leveled(self._expression(size), 0))
+        return found
+
+    def _expression(self, size: Dim) -> Value:
+        """The instructions of a size expression."""
+        b, total = self.b, self.b.i64(0)
+        for monomial, coefficient in size.terms:
+            term = b.i64(coefficient)
+            for atom in monomial:
+                factor = self._call(atom) if isinstance(atom, Call) else self._symbol(atom)
+                term = factor if term == b.i64(1) else b.mul(term, factor)
+            total = term if total == b.i64(0) else b.add(total, term)
+        return total
+
+    def _symbol(self, name: str) -> Value:
+        for size, value in self.sizes.items():
+            if str(size) == name:
+                return value
+        raise CodegenError(f"loops: the size {name} is not among the kernel's")
+
+    def _call(self, call: Call) -> Value:
+        first, second = (self.size(a).value for a in call.args)
+        if call.name == "floordiv":
+            return lower(self.b, "floor_divide", (first, second), (_I64, _I64), _I64, {})
+        return self.b.intrinsic("smax" if call.name == "max" else "smin", first, second)
+
+    def product(self, sizes: Sequence[Size]) -> Leveled:
+        """The product of sizes."""
+        known = [s for s in sizes if s != 1]
+        if not known:
+            return Leveled(self.b.i64(1), 0)
+        if len(known) == 1:
+            return self.size(known[0])
+        key = ("product", *known)
+        found = self.frames.cached(key)
+        if found is None:
+            found = self.frames.compute(self.b.mul, self.product(known[:-1]), self.size(known[-1]))
+            self.frames.put(key, found)
+        return found
+
+    # ---- values ------------------------------------------------------------------------------------------
+
+    def value(self, tensor: Tensor, at: At) -> Leveled:
+        """The value of `tensor` at an index: a vector where the index moves with the vector loop."""
+        if tensor in self.results:
+            return self.results[tensor]
+        if tensor in self.rows:
+            return self.load(self.rows[tensor], (ALONG,))
+        key = (tensor, at)
+        found = self.frames.cached(key)
+        if found is None:
+            if tensor in self.arrays:
+                found = self.load(self.arrays[tensor], at)
+            else:
+                found = self._computed(tensor, at)
+            self.frames.put(key, found)
+        return found
+
+    def _computed(self, tensor: Tensor, at: At) -> Leveled:
+        name, b = tensor.op.name, self.b
+        if name == "const":
+            value = tensor.attrs["value"].reshape(()).item()
+            return Leveled(b.const(_register(tensor.dtype), value), 0)
+        if name == "dim":
+            return self.size(tensor.attrs["size"])
+        if name == "iota":
+            return self._iota(tensor, at[0])
+        if name in REDUCTIONS and not is_trivial_reduction(tensor):
+            raise CodegenError(f"loops: {name} is read before it is reduced")
+        positions = operand_positions(tensor, at, ())  # type: ignore[arg-type]
+        if tensor.inputs and not _computes(tensor):
+            return self.value(tensor.inputs[0], self._resolved(positions[0]))
+        operands = [self.value(t, self._resolved(p)) for t, p in zip(tensor.inputs, positions)]
+        dtypes = [t.dtype for t in tensor.inputs]
+        return self.frames.compute(
+            lambda *values: lower(b, name, values, dtypes, tensor.dtype, tensor.attrs), *operands
+        )
+
+    def _resolved(self, position: Sequence[object]) -> At:
+        """A position with its derived entries turned into indices."""
+        return tuple(self._mapped(e) if isinstance(e, Mapped) else e for e in position)  # type: ignore[misc]
+
+    def _mapped(self, mapped: Mapped) -> Index:
+        if mapped.via.op.name == "slice":
+            return self._sliced(mapped)
+        key = ("index", mapped.via, mapped.axis, mapped.entries)
+        found = self.frames.cached(key)
+        if found is None:
+            indices, position = index_operand(mapped)
+            found = self.frames.put(key, self._checked(mapped, indices, self.value(indices, position)))  # type: ignore[arg-type]
+        if lanes_of(found.value.type) == 1:
+            return Index(found)
+        return Index(Leveled(self.b.i64(0), 0), 0, found)
+
+    def _sliced(self, mapped: Mapped) -> Index:
+        start = self.size(mapped.via.attrs["start"][mapped.axis])
+        step: int = mapped.via.attrs["step"][mapped.axis]
+        entry = mapped.entries[0]
+        if entry is None:
+            return Index(start)
+        if not isinstance(entry, Index):
+            raise CodegenError("loops: a slice of an axis that is merged with another")
+        compute, b = self.frames.compute, self.b
+        if entry.lanes is not None:
+            scaled = compute(lambda v: b.mul(v, step), entry.lanes)
+            return Index(entry.base, 0, compute(b.add, scaled, start))
+        scaled = entry.base if step == 1 else compute(lambda v: b.mul(v, step), entry.base)
+        return Index(scaled if start.value == b.i64(0) else compute(b.add, scaled, start), entry.inner * step)
+
+    def _iota(self, tensor: Tensor, entry: object) -> Leveled:
+        b, dtype = self.b, tensor.dtype
+        index = self._as_lanes(entry) if isinstance(entry, Index) else Leveled(b.i64(0), 0)
+        return self.frames.compute(lambda v: lower(b, "cast", (v,), (_I64,), dtype, {"dtype": dtype}), index)
+
+    def _as_lanes(self, index: Index) -> Leveled:
+        """The index of each lane, or a scalar where all have the same."""
+        if index.lanes is not None:
+            return index.lanes
+        if index.inner == 0:
+            return index.base
+        b, loop = self.b, self._vector_loop()
+        key = ("lanes", index)
+        found = self.frames.cached(key)
+        if found is None:
+            first = self.frames.compute(
+                lambda base, i: b.add(base, b.mul(i, index.inner)), index.base, Leveled(loop.index, loop.level)
+            )
+            steps = b.mul(b.iota("i64", self.lanes), index.inner) if self.lanes > 1 else b.i64(0)
+            found = self.frames.compute(lambda v: b.add(b.splat(v, self.lanes), steps), first)
+            self.frames.put(key, found)
+        return found
+
+    # ---- gathered indices --------------------------------------------------------------------------------
+
+    def _checked(self, mapped: Mapped, indices: Tensor, raw: Leveled) -> Leveled:
+        """Indices as i64, negative ones from the end; leaves the kernel if one is out of bounds."""
+        b = self.b
+        extent = self.size(mapped.via.inputs[0].shape[mapped.axis])
+        site = self._site(mapped)
+
+        def check(value: Value, size: Value) -> Value:
+            wide = b.sext(value, "i64") if indices.dtype.kind == "i" else b.zext(value, "i64")
+            if indices.dtype.kind == "i":
+                wrapped = b.select(b.icmp("slt", wide, 0), b.add(wide, size), wide)
+            else:
+                wrapped = wide
+            bad = b.icmp("uge", wrapped, size)
+            if lanes_of(bad.type) > 1:
+                bad = b.and_(bad, self.valid("i64"))
+            self._leave_if(bad, site, wide, extent.value)
+            return wrapped
+
+        return self.frames.compute(check, raw, extent)
+
+    def _site(self, mapped: Mapped) -> int:
+        self.sites.append(Site(mapped.via, mapped.axis))
+        return len(self.sites) - 1
+
+    def _leave_if(self, bad: Value, site: int, indices: Value, extent: Value) -> None:
+        """Return 1 with an error record if a lane is bad: the first such lane is the one that is named."""
+        b = self.b
+        if self.error is None:
+            raise CodegenError("loops: a kernel that may fail has no error record")
+        with b.if_(b.any(bad), likely=False):
+            index = indices
+            if lanes_of(bad.type) > 1:
+                bits = b.bitcast(bad, f"i{self.lanes}")
+                first = b.call(bits.type, f"llvm.cttz.{bits.type}", bits, Value("i1", "true"))
+                index = b.extract(indices, first)
+            for slot, value in enumerate((b.i64(site), index, extent)):
+                b.store(value, b.gep(self.error, slot, "i64"))
+            b.ret(b.i64(1))
+
+    # ---- memory ------------------------------------------------------------------------------------------
+
+    def load(self, array: Array, at: At) -> Leveled:
+        """The elements of an array at an index."""
+        terms = self._terms(array, at)
+        moving = [(index, stride) for index, stride in terms if index.inner or index.lanes]
+        base = self._offset([(Index(i.base), stride) for i, stride in terms if i.lanes is None])
+        if not moving:
+            return self._load_scalar(array, base)
+        if len(moving) == 1 and moving[0][0].lanes is None and not _run_time(moving[0][1]):
+            inner = moving[0][0].inner
+            if inner == 1:
+                return self._load_contiguous(array, base)
+            if inner == -1:
+                return self._load_reversed(array, base)
+        return self._gather(array, base, moving)
+
+    def _terms(self, array: Array, at: At) -> list[tuple[Index, tuple[Size, ...]]]:
+        """(index, what its stride is the product of) for each loop that the array moves with."""
+        terms: list[tuple[Index, tuple[Size, ...]]] = []
+        stride: tuple[Size, ...] = ()
+        merged: tuple[Size, ...] | None = None  # the stride of a merged loop is that of its last axis
+        for entry, size in zip(reversed(at), reversed(array.shape)):
+            if entry is ABSORBED:
+                merged = stride if merged is None else merged
+            elif isinstance(entry, Index):
+                terms.append((entry, stride if merged is None else merged))
+                merged = None
+            if size != 1:
+                stride = (size, *stride)
+        return terms
+
+    def _offset(self, terms: list[tuple[Index, tuple[Size, ...]]]) -> Leveled:
+        """The sum of base * stride, outer loops first, so that each part is computed where it changes."""
+        zero = Leveled(self.b.i64(0), 0)
+        total = zero
+        for index, stride in sorted(terms, key=lambda term: term[0].base.level):
+            if index.base.value == zero.value:
+                continue
+            part = index.base
+            if _run_time(stride):
+                part = self._memo(("scaled", part, stride), self.b.mul, part, self.product(stride))
+            total = part if total is zero else self._memo(("sum", total, part), self.b.add, total, part)
+        return total
+
+    def _memo(self, key: object, make: object, *operands: Leveled) -> Leveled:
+        return self.frames.cached(key) or self.frames.put(key, self.frames.compute(make, *operands))  # type: ignore[arg-type]
+
+    def address_at(self, array: Array, at: At) -> Leveled:
+        """The address of the element at an index that does not move with the vector loop."""
+        return self.address(array, self._offset(self._terms(array, at)))
+
+    def address(self, array: Array, offset: Leveled) -> Leveled:
+        """The address of the element at a scalar offset."""
+        element = memory_type(array.dtype)
+        if offset.value == self.b.i64(0):
+            return array.pointer
+        return self._memo(
+            ("address", array.pointer, offset), lambda p, o: self.b.gep(p, o, element), array.pointer, offset
+        )
+
+    def _load_scalar(self, array: Array, offset: Leveled) -> Leveled:
+        address = self.address(array, offset)
+        return self.frames.compute(lambda p: self.b.load_dtype(array.dtype, p), address)
+
+    def _vector_loop(self) -> VectorLoop:
+        if self.loop is None:
+            raise CodegenError("loops: a vector is read outside the vector loop")
+        return self.loop
+
+    def _load_contiguous(self, array: Array, offset: Leveled) -> Leveled:
+        loop = self._vector_loop()
+        pointer = self._row(array, offset)
+        element = memory_type(array.dtype)
+        address = self.b.gep(pointer, loop.index, element)
+        return Leveled(self.b.load_dtype(array.dtype, address, self.lanes), loop.level)
+
+    def _row(self, array: Array, offset: Leveled) -> Value:
+        """The address that `i` counts from: the array's, or in the tail a buffer with its last elements."""
+        loop, b = self._vector_loop(), self.b
+        address = self.address(array, offset)
+        if self.lanes == 1:
+            return address.value
+        key = ("row", address)
+        found = self.frames.cached(key)
+        if found is None:
+            element = memory_type(array.dtype)
+            buffer = self.buffer(key, element)
+            with self.frames.at(loop.level - 1):
+                end = b.gep(address.value, loop.full, element)
+                with b.if_(loop.tail):
+                    b.memcpy(buffer, end, b.mul(loop.left, element_bytes(element)))
+                start = b.gep(buffer, b.sub(0, loop.full), element)
+                row = b.select(loop.tail, start, address.value)
+            found = self.frames.put(key, Leveled(row, loop.level - 1))
+        return found.value
+
+    def buffer(self, key: object, element: str) -> Value:
+        """Room on the stack for one vector; one for each key, for it outlives the preheader it is filled in."""
+        if key not in self._buffers:
+            self._buffers[key] = self.b.alloca(element, self.lanes)
+        return self._buffers[key]
+
+    def _load_reversed(self, array: Array, offset: Leveled) -> Leveled:
+        """Lanes that run backwards: one load that ends at the first lane, turned round."""
+        loop, b = self._vector_loop(), self.b
+        if self.lanes == 1:
+            return self._gather(array, offset, [(Index(Leveled(b.i64(0), 0), -1), ())])
+        element = memory_type(array.dtype)
+        pointer = self._reversed_row(array, offset)
+        address = b.gep(pointer, b.sub(1 - self.lanes, loop.index), element)
+        value = b.reverse(b.load_dtype(array.dtype, address, self.lanes))
+        return Leveled(value, loop.level)
+
+    def _reversed_row(self, array: Array, offset: Leveled) -> Value:
+        """As `_row`; the last elements lie before the first ones, and at the end of the buffer."""
+        loop, b = self._vector_loop(), self.b
+        address = self.address(array, offset)
+        key = ("reversed row", address)
+        found = self.frames.cached(key)
+        if found is None:
+            element = memory_type(array.dtype)
+            buffer = self.buffer(key, element)
+            with self.frames.at(loop.level - 1):
+                first = b.gep(address.value, b.sub(b.sub(1, loop.full), loop.left), element)
+                with b.if_(loop.tail):
+                    place = b.gep(buffer, b.sub(self.lanes, loop.left), element)
+                    b.memcpy(place, first, b.mul(loop.left, element_bytes(element)))
+                start = b.gep(buffer, b.add(loop.full, self.lanes - 1), element)
+                row = b.select(loop.tail, start, address.value)
+            found = self.frames.put(key, Leveled(row, loop.level - 1))
+        return found.value
+
+    def _gather(self, array: Array, base: Leveled, moving: list[tuple[Index, tuple[Size, ...]]]) -> Leveled:
+        b, loop = self.b, self._vector_loop()
+        offsets = base
+        for index, stride in moving:
+            lanes = self._as_lanes(Index(Leveled(b.i64(0), 0), index.inner, index.lanes))
+            part = self._memo(("scaled", lanes, stride), b.mul, lanes, self.product(stride)) if stride else lanes
+            offsets = self.frames.compute(b.add, offsets, part)
+        element = memory_type(array.dtype)
+
+        def gather(pointer: Value, offset: Value) -> Value:
+            addresses = b.gep(Value("ptr", pointer.name), offset, element)
+            if self.lanes == 1:
+                return b.load_dtype(array.dtype, addresses)
+            loaded = b.gather(element, addresses, self.valid("i64"))
+            return b.icmp("ne", loaded, 0) if array.dtype == np.bool_ else loaded
+
+        with self.frames.at(loop.level):
+            return Leveled(gather(array.pointer.value, self.frames.splat(offsets, self.lanes).value), loop.level)
+
+    def valid(self, element: str) -> Value:
+        """Which lanes are inside the array; the mask is made of integers of the given width."""
+        loop, b = self._vector_loop(), self.b
+        if self.lanes == 1:
+            return b.const("i1", 1)
+        key = ("valid", element)
+        found = self.frames.cached(key)
+        if found is None:
+            with self.frames.at(loop.level):
+                left = b.intrinsic("smin", b.sub(loop.stop, loop.index), self.lanes)
+                count = b.splat(b.trunc(left, element), self.lanes)
+                mask = b.icmp("ult", b.iota(element, self.lanes), count)
+            found = self.frames.put(key, Leveled(mask, loop.level))
+        return found.value
+
+    def store(self, array: Array, at: At, value: Leveled) -> None:
+        """Write a vector to consecutive elements, or a scalar to one."""
+        b = self.b
+        terms = self._terms(array, at)
+        offset = self._offset([(Index(i.base), stride) for i, stride in terms])
+        if not any(index.inner for index, _ in terms):
+            address = self.address(array, offset)
+            b.store_dtype(value.value, address.value, array.dtype)
+            return
+        loop, element = self._vector_loop(), memory_type(array.dtype)
+        row = self._store_row(array, offset)
+        wide = self.frames.splat(value, self.lanes).value
+        b.store_dtype(wide, b.gep(row, loop.index, element), array.dtype)
+
+    def _store_row(self, array: Array, offset: Leveled) -> Value:
+        """The address that `i` counts from for stores; the tail's lanes are copied out of a buffer later."""
+        loop, b = self._vector_loop(), self.b
+        address = self.address(array, offset)
+        if self.lanes == 1:
+            return address.value
+        element = memory_type(array.dtype)
+        buffer = self.buffer(("store", address), element)
+        with self.frames.at(loop.level - 1):
+            row = b.select(loop.tail, b.gep(buffer, b.sub(0, loop.full), element), address.value)
+        loop.stores.append((buffer, address.value, element_bytes(element)))
+        return row
+
+
+_I64 = np.dtype(np.int64)
+
+
+def _register(dtype: np.dtype) -> str:
+    return "i1" if dtype == np.bool_ else memory_type(dtype)
+
+
+def _run_time(stride: tuple[Size, ...]) -> bool:
+    return bool(stride)
+
+
+def _computes(tensor: Tensor) -> bool:
+    """Whether the op does more than choose where its first operand is read."""
+    name = tensor.op.name
+    moves = ("broadcast_to", "permute_dims", "slice", "reshape", "take", "take_along_axis", "gather")
+    return name not in moves and name not in REDUCTIONS
+
+
+__all__ = ["ABSORBED", "ALONG", "ZERO", "Array", "At", "Index", "Values", "VectorLoop", "vector"]

@@ -1,0 +1,535 @@
+"""One kernel for a fused body: its loop nest, with the vector loop innermost.
+
+Two shapes of nest, by where the last loop stands:
+
+    rows      the last loop is reduced               columns    the last loop is kept (or nothing is reduced)
+      for kept loops:                                  for kept loops but the last:
+        for each stage of reductions:                    for each stage of reductions:
+          for reduced loops, the last as vectors:          row[:] = identity
+            accumulate in registers                        for reduced loops:
+          combine the lanes: one scalar each                 for the last loop, as vectors: row[j] op= ...
+        store kept results                               store kept results, as vectors
+        for reduced loops: store full results            for reduced loops, for vectors: store full results
+
+A vector loop runs twice over one body: the complete vectors, then the tail through stack buffers. A float sum
+is cut into blocks whose partial sums are added up, which keeps its error near that of pairwise summation.
+
+Invariant: the order in which elements are combined depends on the extents and the lane count only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.analysis.loops import EXPENSIVE, REDUCTIONS, LoopDim, Mapped, Nest, Position, is_trivial_reduction
+from graphc.backends.llvm.elementwise import lower
+from graphc.backends.llvm.emitter import Builder, Value, element_bytes, memory_type, register_type, vector
+from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
+from graphc.backends.llvm.kernels.loop_values import ABSORBED, ALONG, ZERO, Absorbed, Array, At, Index, Values, VectorLoop
+from graphc.backends.llvm.target import Target, host_target
+from graphc.ir.dims import Dim, Size
+from graphc.ir.graph import Graph
+from graphc.ir.opdef import Trait
+from graphc.ir.tensor import Tensor
+
+#: Elements of one row that are summed without an intermediate result.
+BLOCK = 4096
+#: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
+HEAVY = 24
+
+_COMBINE = {
+    "sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "bitwise_and", "any": "bitwise_or",
+}  # fmt: skip
+
+
+def build_loops(body: Graph, target: Target | None = None) -> Kernel:
+    """The kernel of a body whose tensors form one loop nest (`analysis.loops.Nest`)."""
+    return _LoopKernel(body, target or host_target()).kernel()
+
+
+def reads_in_place(body: Graph, parameter: Tensor) -> bool:
+    """Whether a body may write a result over this operand: each element is read only where it is written."""
+    members = [t for t in body.tensors if t not in body.inputs]
+    nest = Nest.of(body.outputs, members)
+    return not nest.reduced and all(_stands_at(at, nest.dims) for at in nest.positions[parameter])
+
+
+def _identity(op: str, dtype: np.dtype) -> Any:
+    if op in ("max", "min"):
+        limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return limits[op == "min"]
+    return {"sum": 0, "prod": 1, "all": 1, "any": 0}[op]
+
+
+class _LoopKernel:
+    def __init__(self, body: Graph, target: Target) -> None:
+        self.body = body
+        given = set(body.inputs)
+        self.members = [t for t in body.tensors if t not in given]
+        self.nest = Nest.of(body.outputs, self.members)
+        self.groups = _merged_loops(self.nest)
+        self.kept = [g for g in self.groups if g[0] not in self.nest.reduced]
+        self.reduced = [g for g in self.groups if g[0] in self.nest.reduced]
+        self.by_rows = bool(self.reduced) and self.groups[-1][0] in self.nest.reduced
+        self.lanes = self._lanes(target)
+        self.stages = self._stages()
+        self.full = [t for t in body.outputs if self.nest.is_full(t)] if self.nest.reduced else list(body.outputs)
+        self.spills = self._spills() if self.by_rows else {}
+        self._begin(target)
+
+    def _lanes(self, target: Target) -> int:
+        if not self.groups:
+            return 1
+        computing = [t for t in self.members if t.op.name not in ("const", "dim", "broadcast_to", "reshape")]
+        lanes = target.lanes(*{t.dtype for t in (*computing, *self.body.inputs)}, heavy=len(computing) > HEAVY)
+        inner = _extents(self.groups[-1])
+        while lanes > 1 and all(isinstance(s, int) for s in inner) and lanes // 2 >= np.prod(inner):  # type: ignore[arg-type]
+            lanes //= 2
+        return lanes
+
+    def _stages(self) -> list[list[Tensor]]:
+        """The reductions, each after those that its operand needs."""
+        depth = dict.fromkeys(self.body.inputs, 0)
+        stages: list[list[Tensor]] = []
+        for tensor in self.members:
+            needed = max((depth[i] for i in tensor.inputs), default=0)
+            if _folds(tensor):
+                if needed == len(stages):
+                    stages.append([])
+                stages[needed].append(tensor)
+                needed += 1
+            depth[tensor] = needed
+        return stages
+
+    def _spills(self) -> dict[Tensor, Tensor]:
+        """Dear values that several sweeps need: kept in the row of a full result until that is computed."""
+        sweeps: dict[Tensor, set[int]] = {t: set() for t in (*self.members, *self.body.inputs)}
+        for number, stage in enumerate(self.stages):
+            for reduction in stage:
+                sweeps[reduction.inputs[0]].add(number)
+        for result in self.full:
+            sweeps[result].add(len(self.stages))
+        spills: dict[Tensor, Tensor] = {}
+        rows = list(self.full)
+        for tensor in reversed(self.members):
+            if _folds(tensor):
+                continue
+            needed = sweeps[tensor]
+            dear = tensor.op.name in EXPENSIVE and tensor not in self.full
+            at = list(self.nest.positions[tensor])
+            if dear and len(needed) > 1 and len(at) == 1 and _stands_at(at[0], self.nest.dims):
+                row = next((r for r in rows if r.dtype == tensor.dtype), None)
+                if row is not None:
+                    rows.remove(row)
+                    spills[tensor] = row
+                    needed = {min(needed)}
+            for operand in tensor.inputs:
+                sweeps[operand] |= needed
+        return spills
+
+    def _begin(self, target: Target) -> None:
+        body = self.body
+        sizes = self._sizes()
+        params = [(f"in{i}", "ptr") for i in range(len(body.inputs))]
+        params += [(f"out{i}", "ptr") for i in range(len(body.outputs))]
+        rows = [] if self.by_rows else [r for stage in self.stages for r in stage if r not in body.outputs]
+        params += [("scratch", "ptr")] if rows else []
+        params += [(f"size{i}", "i64") for i in range(len(sizes))]
+        self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
+        params += [("error", "ptr")] if self.fallible else []
+        self.b = Builder("loops", params, "i64" if self.fallible else "void", target=target)
+        b = self.b
+        arrays = {
+            t: Array(Leveled(b.param(f"in{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.inputs)
+        }
+        self.frames = Frames(b)
+        self.values = Values(
+            b, self.frames, {size: b.param(f"size{i}") for i, size in enumerate(sizes)}, arrays, self.lanes,
+            b.param("error") if self.fallible else None,
+        )  # fmt: skip
+        self.outputs = {
+            t: Array(Leveled(b.param(f"out{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.outputs)
+        }
+        self.sizes = sizes
+        self.scratch_rows = rows
+        self.index: dict[LoopDim, Index | Absorbed] = {}
+
+    def _sizes(self) -> tuple[Size, ...]:
+        """The sizes that the code needs at run time. Numbers too, so that kernels of other extents are equal."""
+        found: dict[Size, None] = {}
+        for dim in self.nest.dims:
+            found[dim.extent] = None
+        for tensor in (*self.body.inputs, *self.body.outputs):
+            found.update(dict.fromkeys(tensor.shape))
+        for tensor in self.members:
+            if tensor.op.has(Trait.MOVEMENT):
+                for operand in tensor.inputs:
+                    found.update(dict.fromkeys(operand.shape))
+            for value in tensor.attrs.values():
+                for size in value if isinstance(value, tuple) else (value,):
+                    if isinstance(size, Dim):
+                        found[size] = None
+        return tuple(size for size in found if size not in (0, 1))
+
+    # ---- the nest ----------------------------------------------------------------------------------------
+
+    def kernel(self) -> Kernel:
+        """Emit everything."""
+        outer = self.kept if self.by_rows else self.kept[:-1]
+        with contextlib.ExitStack() as stack:
+            for group in outer:
+                stack.enter_context(self._loop_over(group))
+            self._turn()
+        if self.fallible:
+            self.b.ret(self.b.i64(0))
+        return Kernel(self.b, self.sizes, self._scratch_bytes(), tuple(self.values.sites))
+
+    def _scratch_bytes(self) -> Size:
+        extents = _extents(self.kept[-1]) if self.kept else ()
+        total: Size = 0
+        for tensor in self.scratch_rows:
+            size: Size = tensor.dtype.itemsize
+            for extent in extents:
+                size = size * extent
+            total = total + size
+        return total
+
+    @contextlib.contextmanager
+    def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
+        """A scalar loop over merged dims."""
+        extent = self.values.product(_extents(group)).value
+        with self.frames.loop(0, extent) as loop:
+            self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
+            yield
+
+    def _set_index(self, group: list[LoopDim], index: Index) -> None:
+        self.index.update(dict.fromkeys(group[1:], ABSORBED))
+        self.index[group[0]] = index
+
+    def _turn(self) -> None:
+        """What is done for each turn of the outer loops."""
+        values = self.values
+        for stage in self.stages:
+            (self._reduce_rows if self.by_rows else self._reduce_columns)(stage)
+        kept = [t for t in self.body.outputs if t not in self.full]
+        if self.by_rows:
+            for tensor in kept:
+                at = self._at(tensor)
+                values.store(self.outputs[tensor], at, values.value(tensor, at))
+        elif rest := [t for t in kept if not _folds(t)]:
+            self._store_sweep(rest, [])
+        if self.full:
+            self._store_sweep(self.full, self.reduced)
+        for stage in self.stages:
+            for reduction in stage:
+                values.results.pop(reduction, None)
+                values.rows.pop(reduction, None)
+
+    def _at(self, tensor: Tensor) -> At:
+        """The index that a tensor of the nest is read at now."""
+        return self._indices(self.nest.position(tensor))
+
+    def _indices(self, position: Position) -> At:
+        return tuple(self.index[e] if isinstance(e, LoopDim) else e for e in position)  # type: ignore[misc]
+
+    def _operand_at(self, reduction: Tensor) -> At:
+        """Where a reduction's operand is read: at all loops, in the order of its axes."""
+        loops = iter(self.nest.dims)
+        shape = reduction.inputs[0].shape
+        return tuple(None if size == 1 else self.index[next(loops)] for size in shape)
+
+    # ---- vector loops ------------------------------------------------------------------------------------
+
+    def _vectors(
+        self, count: Value, carried: Sequence[Value], body: Callable[[VectorLoop, Sequence[Value]], Sequence[Value]]
+    ) -> Sequence[Value]:
+        """Run `body` for i = 0 .. count: once for each complete vector, once for the tail."""
+        b, frames, lanes = self.b, self.frames, self.lanes
+        never = b.const("i1", 0)
+        if lanes == 1:
+            with frames.loop(0, count, 1, carried) as inner:
+                loop = VectorLoop(inner.index, count, never, count, b.i64(0), frames.depth, [])
+                inner.next(*self._inside(loop, inner.carried, body))
+            return inner.results
+        full = b.and_(count, -lanes)
+        left = b.sub(count, full)
+        with frames.loop(0, 2, 1, carried, always=True) as phase:
+            tail = b.icmp("ne", phase.index, 0)
+            start, stop = b.select(tail, full, 0), b.select(tail, count, full)
+            with frames.loop(start, stop, lanes, phase.carried) as inner:
+                loop = VectorLoop(inner.index, stop, tail, full, left, frames.depth, [])
+                inner.next(*self._inside(loop, inner.carried, body))
+            if loop.stores:
+                with b.if_(b.and_(tail, b.icmp("ne", left, 0))):
+                    for buffer, address, size in loop.stores:
+                        end = b.offset(Value("ptr", address.name), b.mul(full, size))
+                        b.memcpy(end, buffer, b.mul(left, size))
+            phase.next(*inner.results)
+        return phase.results
+
+    def _inside(
+        self, loop: VectorLoop, carried: Sequence[Value], body: Callable[[VectorLoop, Sequence[Value]], Sequence[Value]]
+    ) -> Sequence[Value]:
+        self.values.loop = loop
+        results = body(loop, carried)
+        self.values.loop = None
+        return results
+
+    def _extent(self, group: list[LoopDim]) -> Value:
+        return self.values.product(_extents(group)).value
+
+    def _store_sweep(self, results: Sequence[Tensor], loops: Sequence[list[LoopDim]]) -> None:
+        """Compute results and store them, over `loops` and the vector loop."""
+        values = self.values
+        inner = self._vector_group(loops)
+        with contextlib.ExitStack() as stack:
+            for group in loops:
+                if group is not inner:
+                    stack.enter_context(self._loop_over(group))
+            if inner is None:
+                self._store(results)
+                return
+
+            def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+                self._set_index(inner, ALONG)
+                self._store(results)
+                return ()
+
+            self._vectors(self._extent(inner), (), body)
+        values.loop = None
+
+    def _vector_group(self, loops: Sequence[list[LoopDim]]) -> list[LoopDim] | None:
+        if self.by_rows:
+            return loops[-1] if loops else None
+        return self.kept[-1] if self.kept else None
+
+    def _store(self, results: Sequence[Tensor]) -> None:
+        """All values first: a result's row may hold a spilled value that another result still needs."""
+        self._load_spills()
+        computed = [(t, self.values.value(t, self._at(t))) for t in results]
+        for tensor, value in computed:
+            self.values.store(self.outputs[tensor], self._at(tensor), value)
+
+    def _load_spills(self) -> None:
+        """Make known that a spilled value now stands in the row of a result."""
+        for tensor, row in self.spills.items():
+            at = self._at(tensor)
+            self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
+
+    # ---- reductions --------------------------------------------------------------------------------------
+
+    def _reduce_rows(self, stage: Sequence[Tensor]) -> None:
+        """One sweep of the reduced loops, accumulating in registers."""
+        b = self.b
+        identities = [self._identity(r, self.lanes) for r in stage]
+        number = self.stages.index(list(stage))
+        totals = self._accumulate(stage, number, self.reduced, identities)
+        for reduction, total in zip(stage, totals):
+            combined = b.reduce(total, lambda x, y, r=reduction: self._combine(r, x, y))  # type: ignore[misc]
+            self.values.results[reduction] = Leveled(combined, self.frames.depth)
+
+    def _identity(self, reduction: Tensor, lanes: int) -> Value:
+        dtype = reduction.dtype
+        return self.b.const(vector(register_type(dtype), lanes), _identity(reduction.op.name, dtype))
+
+    def _combine(self, reduction: Tensor, x: Value, y: Value) -> Value:
+        dtype = reduction.dtype
+        return lower(self.b, _COMBINE[reduction.op.name], (x, y), (dtype, dtype), dtype, {})
+
+    def _accumulate(
+        self, stage: Sequence[Tensor], number: int, loops: Sequence[list[LoopDim]], carried: Sequence[Value]
+    ) -> Sequence[Value]:
+        """Fold the operands over `loops`; the last of them as vectors, cut into blocks for float sums."""
+        frames, b = self.frames, self.b
+        group = loops[0]
+        if len(loops) > 1:
+            with frames.loop(0, self._extent(group), 1, carried) as loop:
+                self._set_index(group, Index(Leveled(loop.index, frames.depth)))
+                loop.next(*self._accumulate(stage, number, loops[1:], loop.carried))
+            return loop.results
+        extent = self._extent(group)
+        if not any(r.op.name in ("sum", "prod") and r.dtype.kind == "f" for r in stage):
+            return self._accumulate_vectors(stage, number, group, ZERO, extent, carried)
+        with frames.loop(0, extent, BLOCK, carried) as block:
+            count = b.intrinsic("smin", b.sub(extent, block.index), BLOCK)
+            identities = [self._identity(r, self.lanes) for r in stage]
+            first = Leveled(block.index, frames.depth)
+            parts = self._accumulate_vectors(stage, number, group, first, count, identities)
+            block.next(*(self._combine(r, x, y) for r, x, y in zip(stage, block.carried, parts)))
+        return block.results
+
+    def _accumulate_vectors(
+        self, stage: Sequence[Tensor], number: int, group: list[LoopDim], first: Leveled, count: Value,
+        carried: Sequence[Value],
+    ) -> Sequence[Value]:  # fmt: skip
+        values, frames = self.values, self.frames
+
+        def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+            self._set_index(group, Index(first, 1))
+            if number > 0:
+                self._load_earlier_spills(number)
+            sums = []
+            for reduction, total in zip(stage, carried):
+                operand = values.value(reduction.inputs[0], self._operand_at(reduction))
+                element = frames.splat(operand, self.lanes).value
+                sums.append(self._combine(reduction, total, self._masked(reduction, element)))
+            self._store_new_spills(number)
+            return sums
+
+        return self._vectors(count, carried, body)
+
+    def _masked(self, reduction: Tensor, element: Value) -> Value:
+        """The element, or the identity in lanes beyond the end."""
+        if self.lanes == 1:
+            return element
+        dtype = reduction.inputs[0].dtype
+        width = "i8" if dtype == np.bool_ else f"i{8 * dtype.itemsize}"
+        valid = self.values.valid(width)
+        return self.b.select(valid, element, self._identity(reduction, self.lanes))
+
+    def _first_sweep(self, tensor: Tensor) -> int:
+        """The first stage that needs a spilled value."""
+        for number, stage in enumerate(self.stages):
+            for reduction in stage:
+                if _reaches(reduction.inputs[0], tensor):
+                    return number
+        return len(self.stages)
+
+    def _store_new_spills(self, number: int) -> None:
+        for tensor, row in self.spills.items():
+            if self._first_sweep(tensor) == number:
+                value = self.values.value(tensor, self._at(tensor))
+                self.values.store(self.outputs[row], self._at(row), value)
+
+    def _load_earlier_spills(self, number: int) -> None:
+        for tensor, row in self.spills.items():
+            if self._first_sweep(tensor) < number:
+                at = self._at(tensor)
+                self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
+
+    def _reduce_columns(self, stage: Sequence[Tensor]) -> None:
+        """Accumulate into rows in memory, which then are what the reductions' results are read from."""
+        b, values = self.b, self.values
+        rows = [self._row(r) for r in stage]
+        inner = self.kept[-1]
+        extent = self._extent(inner)
+
+        def clear(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+            for reduction, row in zip(stage, rows):
+                values.store(row, (ALONG,), Leveled(self._identity(reduction, 1), 0))
+            return ()
+
+        self._vectors(extent, (), clear)
+        with contextlib.ExitStack() as stack:
+            for group in self.reduced:
+                stack.enter_context(self._loop_over(group))
+
+            def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+                self._set_index(inner, ALONG)
+                for reduction, row in zip(stage, rows):
+                    operand = self.frames.splat(
+                        values.value(reduction.inputs[0], self._operand_at(reduction)), self.lanes
+                    ).value
+                    total = values.load(row, (ALONG,)).value
+                    combined = self._combine(reduction, total, operand)
+                    values.store(row, (ALONG,), Leveled(combined, loop.level))
+                return ()
+
+            self._vectors(extent, (), body)
+        values.rows.update(zip(stage, rows))
+
+    def _row(self, reduction: Tensor) -> Array:
+        """Where a reduction's results for one turn of the outer loops stand: its own output, or scratch."""
+        extents = _extents(self.kept[-1])
+        size: Size = 1
+        for extent in extents:
+            size = size * extent
+        b, values = self.b, self.values
+        if reduction in self.outputs:
+            output = self.outputs[reduction]
+            self._set_index(self.kept[-1], Index(ZERO))
+            pointer = values.address_at(output, self._at(reduction))
+        else:
+            before = self.scratch_rows[: self.scratch_rows.index(reduction)]
+            offset = ZERO
+            for tensor in before:
+                part = values.product([*extents, tensor.dtype.itemsize])
+                offset = self.frames.compute(b.add, offset, part)
+            scratch = Leveled(b.param("scratch"), 0)
+            pointer = self.frames.compute(b.offset, scratch, offset)
+        return Array(pointer, (size,), reduction.dtype)
+
+
+def _folds(tensor: Tensor) -> bool:
+    return tensor.op.name in REDUCTIONS and not is_trivial_reduction(tensor)
+
+
+def _extents(group: Sequence[LoopDim]) -> list[Size]:
+    return [d.extent for d in group]
+
+
+def _stands_at(position: Position, dims: Sequence[LoopDim]) -> bool:
+    return [e for e in position if e is not None] == list(dims)
+
+
+def _reaches(start: Tensor, goal: Tensor) -> bool:
+    """Whether `start` is computed from `goal` without a reduction between them."""
+    stack = [start]
+    while stack:
+        tensor = stack.pop()
+        if tensor is goal:
+            return True
+        if not _folds(tensor):
+            stack.extend(tensor.inputs)
+    return False
+
+
+def _merged_loops(nest: Nest) -> list[list[LoopDim]]:
+    """The loops, with neighbours that every array runs over as one merged into one."""
+    positions = [p for at in nest.positions.values() for p in at]
+    for reduction in (t for t in nest.members if _folds(t)):
+        loops = iter(nest.dims)
+        positions.append(tuple(None if s == 1 else next(loops) for s in reduction.inputs[0].shape))
+    apart = {d for p in positions for e in p if isinstance(e, Mapped) for d in _loops_inside(e)}
+    apart |= {e for t in nest.members if t.op.name == "iota" for p in nest.positions[t] for e in p if e}  # type: ignore[misc]
+    groups: list[list[LoopDim]] = []
+    for dim in nest.dims:
+        previous = groups[-1][-1] if groups else None
+        same_kind = previous is not None and (previous in nest.reduced) == (dim in nest.reduced)
+        if previous is not None and same_kind and not {previous, dim} & apart and _adjacent(positions, previous, dim):
+            groups[-1].append(dim)
+        else:
+            groups.append([dim])
+    return groups
+
+
+def _loops_inside(mapped: Mapped) -> set[LoopDim]:
+    found: set[LoopDim] = set()
+    stack: list[Any] = [mapped]
+    while stack:
+        entry = stack.pop()
+        if isinstance(entry, LoopDim):
+            found.add(entry)
+        elif isinstance(entry, Mapped):
+            stack.extend(entry.entries)
+    return found
+
+
+def _adjacent(positions: Sequence[Position], first: LoopDim, second: LoopDim) -> bool:
+    """Whether every array that moves with one of the loops moves with the other, right after it."""
+    for position in positions:
+        loops = [e for e in position if e is not None]
+        has = [loops.index(d) if d in loops else None for d in (first, second)]
+        if has == [None, None]:
+            continue
+        if None in has or has[1] != has[0] + 1:  # type: ignore[operator]
+            return False
+    return True
+
+
+__all__ = ["build_loops", "element_bytes", "memory_type", "reads_in_place"]

@@ -1,0 +1,81 @@
+"""A matmul in canonical form: what the kernels multiply, whatever the operands' axes were called.
+
+Invariant: `canonical` only renames: the buffers that it describes are the operands' own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from graphc.backends.llvm.emitter import Builder, Value
+from graphc.backends.llvm.kernels.batches import BatchAxis, batch_axes
+from graphc.backends.llvm.target import Target
+
+from graphc.ir import dims
+from graphc.ir.dims import Size
+from graphc.ir.types import TensorType
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a matmul kernel computes: for each matrix of a batch, `c = x @ y`.
+
+    Attributes:
+        dtype: of all three matrices.
+        m, k, n: the extents; x is m by k, y k by n.
+        axes: the batch loops around.
+        transposed_x, transposed_y: whether the buffer holds the transpose.
+        swapped: the kernel's first argument is y and its second x.
+    """
+
+    dtype: np.dtype
+    m: Size
+    k: Size
+    n: Size
+    axes: tuple[BatchAxis, ...] = ()
+    transposed_x: bool = False
+    transposed_y: bool = False
+    swapped: bool = False
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The run-time arguments of the kernel."""
+        return (self.m, self.k, self.n, *(axis.extent for axis in self.axes))
+
+    def builder(self, target: Target, *, scratch: bool = False) -> Builder:
+        """A function with the kernel's arguments, named x, y, c, scratch, m, k, n, batch0, batch1 ..."""
+        pointers = ["y", "x", "c"] if self.swapped else ["x", "y", "c"]
+        names = ["m", "k", "n", *(f"batch{i}" for i in range(len(self.axes)))]
+        return Builder(
+            "matmul",
+            [(name, "ptr") for name in pointers + ["scratch"] * scratch] + [(name, "i64") for name in names],
+            target=target,
+        )
+
+    def batch_extents(self, b: Builder) -> list[Value]:
+        """The builder's arguments that count the batch loops."""
+        return b.params[len(b.params) - len(self.axes) :]
+
+
+def canonical(
+    x: TensorType, y: TensorType, result: TensorType, transpose_x: bool = False, transpose_y: bool = False
+) -> Product:
+    """The product to compute. A stack times one matrix is one tall product; a single column becomes a single row.
+
+    >>> from graphc.ir.types import DTYPES
+    >>> stack, matrix = TensorType(DTYPES["f32"], (5, 2, 3)), TensorType(DTYPES["f32"], (3, 7))
+    >>> tall = canonical(stack, matrix, TensorType(DTYPES["f32"], (5, 2, 7)))
+    >>> tall.m, tall.axes
+    (10, ())
+    """
+    m, n = result.shape[-2:]
+    k = x.shape[-2] if transpose_x else x.shape[-1]
+    axes = batch_axes(x.shape[:-2], y.shape[:-2], result.shape[:-2])
+    if not transpose_x and not any(axis.in_y for axis in axes):
+        m, axes = dims.product([axis.extent for axis in axes]) * m, ()
+    if n == 1 and m != 1:  # (x @ y).T = y.T @ x.T, and a column of y lies in memory as a row does
+        exchanged = tuple(BatchAxis(axis.extent, axis.in_y, axis.in_x) for axis in axes)
+        return Product(x.dtype, 1, k, m, exchanged, False, not transpose_x, True)
+    # A single row or column lies as its transpose does; along k is the better way to read it.
+    return Product(x.dtype, m, k, n, axes, transpose_x and m != 1, transpose_y or n == 1)

@@ -1,0 +1,101 @@
+"""The arena: where each intermediate lies for given sizes, and the memory of one call in flight.
+
+Invariant: two buffers share bytes only if no step needs both; the arena's size is known before a call runs.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from graphc.backends.llvm.plan import Buffer, Plan
+from graphc.ir import dims
+
+ALIGNMENT = 64
+#: Buffers at exact power-of-two distances share cache sets; each one starts some lines further on.
+_STAGGER = 3 * ALIGNMENT
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Byte offsets of the arena's buffers for one set of sizes, and the total."""
+
+    offsets: Mapping[Buffer, int]
+    scratch: int
+    total: int
+
+
+def layout(plan: Plan, sizes: Mapping[str, int]) -> Layout:
+    """Place the arena's buffers: in order of their first step, each in the lowest gap that is free as long."""
+    lifetimes = plan.lifetimes()
+    offsets: dict[Buffer, int] = {}
+    ending: dict[int, list[Buffer]] = {}
+    for buffer, (_, last) in lifetimes.items():
+        ending.setdefault(last, []).append(buffer)
+    free = _FreeSpace()
+    placed: dict[Buffer, tuple[int, int]] = {}
+    done = 0
+    for buffer, (first, _) in sorted(lifetimes.items(), key=lambda item: item[1][0]):
+        while done < first:
+            for finished in ending.get(done, ()):
+                free.give(*placed[finished])
+            done += 1
+        size = _rounded(dims.evaluate(buffer.nbytes, sizes)) + _STAGGER
+        offset = free.take(size)
+        offsets[buffer] = offset
+        placed[buffer] = (offset, size)
+    scratch = max(
+        (dims.evaluate(s.kernel.scratch_bytes, sizes) for s in plan.steps if s.kernel is not None), default=0
+    )
+    return Layout(offsets, free.end, free.end + _rounded(scratch) + ALIGNMENT)
+
+
+def _rounded(size: int) -> int:
+    return (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+
+
+class _FreeSpace:
+    """Gaps below `end`, in address order, joined where they touch."""
+
+    def __init__(self) -> None:
+        self.end = 0
+        self._gaps: list[tuple[int, int]] = []
+
+    def take(self, size: int) -> int:
+        """The start of a stretch of `size` bytes: the smallest gap that holds it, else the end."""
+        best = min((gap for gap in self._gaps if gap[1] >= size), key=lambda gap: gap[1], default=None)
+        if best is None:
+            start = self.end
+            if self._gaps and sum(self._gaps[-1]) == self.end:  # a last gap that is too small grows
+                start = self._gaps.pop()[0]
+            self.end = start + size
+            return start
+        self._gaps.remove(best)
+        if best[1] > size:
+            self.give(best[0] + size, best[1] - size)
+        return best[0]
+
+    def give(self, start: int, size: int) -> None:
+        """A stretch is free again."""
+        position = bisect.bisect(self._gaps, (start, size))
+        if position < len(self._gaps) and self._gaps[position][0] == start + size:
+            size += self._gaps.pop(position)[1]
+        if position > 0 and sum(self._gaps[position - 1]) == start:
+            before = self._gaps.pop(position - 1)
+            start, size = before[0], before[1] + size
+            position -= 1
+        self._gaps.insert(position, (start, size))
+
+
+def aligned_bytes(count: int) -> np.ndarray:
+    """Fresh memory whose address is a multiple of `ALIGNMENT`.
+
+    Raises:
+        MemoryError: there is not that much.
+    """
+    raw = np.empty(count + ALIGNMENT, np.uint8)
+    start = -raw.__array_interface__["data"][0] % ALIGNMENT
+    return raw[start : start + count]

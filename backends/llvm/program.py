@@ -1,0 +1,220 @@
+"""A compiled program: fill the tables, run the entries, take the host steps in between, report failures.
+
+Invariant: re-entrant. All that a call writes is its outputs, its own frame (arena and tables), and, under
+the variables' locks, the variables; a frame is used by one call at a time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.backends.llvm.entry import Entries
+from graphc.backends.llvm.jit import assembly, compile_module
+from graphc.backends.llvm.kernel import Kernel, Site
+from graphc.backends.llvm.library import Linked, link_kernels, symbol_of
+from graphc.backends.llvm.memory import aligned_bytes, layout
+from graphc.backends.llvm.plan import Buffer, Plan, Step, describe_plan, plan
+from graphc.errors import GraphcError, IndexOutOfBoundsError
+from graphc.ir import dims
+from graphc.ir.evaluate import evaluate_tensor
+from graphc.ir.graph import Graph
+from graphc.ir.tensor import Variable
+from graphc.ir.types import TupleType
+
+#: How many sets of sizes a program keeps memory for.
+_LAYOUTS_KEPT = 16
+
+SizeKey = tuple[int, ...]
+
+
+class Program:
+    """An optimised graph as machine code."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.plan = plan(graph)
+        kernels = [s.kernel for s in self.plan.steps if s.kernel is not None]
+        symbols: dict[Kernel, str] = {k: symbol_of(k.function) for k in kernels}
+        self._linked: Linked = link_kernels(kernels)
+        self._entries = Entries(self.plan, symbols)
+        self._library = compile_module(self._entries.text, self._entries.names, symbols=self._linked.addresses)
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self._segments = [
+            kind(self._library.address(s)) if isinstance(s, str) else s for s in self._entries.segments
+        ]
+        self._slots = list(enumerate(self.plan.buffers))
+        self._calls: dict[SizeKey, _Frames] = {}
+        self._constants = _constants(graph)
+        self._variables = [v for v in graph.variables if isinstance(v, Variable)]
+        self.artifacts: Mapping[str, str] = _Artifacts(self)
+
+    def __call__(self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """The outputs, as fresh arrays; variables are updated in place.
+
+        Raises:
+            IndexOutOfBoundsError: a gather or scatter met an index outside its axis.
+            GraphcError: a host step refuses its operands. MemoryError: the arena does not fit.
+        """
+        frames = self._frames_for(sizes)
+        frame = frames.take()
+        try:
+            return frame.run(self._segments, arrays)
+        finally:
+            frames.give(frame)
+
+    def _frames_for(self, sizes: Mapping[str, int]) -> _Frames:
+        key = tuple(sizes.values())
+        found = self._calls.get(key)
+        if found is None:
+            found = _Frames(self, dict(sizes))
+            while len(self._calls) >= _LAYOUTS_KEPT:
+                try:
+                    self._calls.pop(next(iter(self._calls)))
+                except (StopIteration, KeyError, RuntimeError):  # another thread was faster
+                    break
+            self._calls[key] = found
+        return found
+
+
+class _Frames:
+    """The frames of calls with the same sizes: idle ones are kept."""
+
+    def __init__(self, program: Program, sizes: Mapping[str, int]) -> None:
+        self.program = program
+        self.sizes = sizes
+        self.layout = layout(program.plan, sizes)
+        self.numbers = [dims.evaluate(size, sizes) for size in program._entries.sizes]
+        self.shapes: dict[Buffer, tuple[int, ...]] = {
+            b: tuple(dims.evaluate(s, sizes) for s in b.type.shape) for b in program.plan.buffers
+        }
+        outputs = sorted((b for b in program.plan.buffers if b.kind == "output"), key=lambda b: b.number)
+        graph_outputs = program.graph.outputs
+        self.outputs = [
+            (program._entries.slot[id(b)], tuple(dims.evaluate(s, sizes) for s in t.shape), t.dtype)
+            for b, t in zip(outputs, graph_outputs)
+        ]
+        self._idle: deque[_Frame] = deque()
+
+    def take(self) -> _Frame:
+        """An idle frame, or a new one."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Frame(self)
+
+    def give(self, frame: _Frame) -> None:
+        """Keep a frame for the next call."""
+        self._idle.append(frame)
+
+
+class _Frame:
+    """The memory of one call in flight."""
+
+    def __init__(self, frames: _Frames) -> None:
+        self.frames = frames
+        program = frames.program
+        count = len(program.plan.buffers) + 1
+        self.arena = aligned_bytes(frames.layout.total)
+        base = _address(self.arena)
+        self.table = (ctypes.c_void_p * count)()
+        self.numbers = (ctypes.c_int64 * max(1, len(frames.numbers)))(*frames.numbers)
+        self.error = (ctypes.c_int64 * 3)()
+        for slot, buffer in program._slots:
+            if buffer.kind == "arena" and buffer in frames.layout.offsets:
+                self.table[slot] = base + frames.layout.offsets[buffer]
+            elif buffer.kind == "constant":
+                self.table[slot] = _address(program._constants[buffer.number])
+            elif buffer.kind == "variable":
+                self.table[slot] = _address(program._variables[buffer.number].storage)
+        self.table[count - 1] = base + frames.layout.scratch
+        self.input_slots = [(slot, b.number) for slot, b in program._slots if b.kind == "input"]
+
+    def run(self, segments: Sequence[Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Run all segments; the outputs."""
+        table = self.table
+        for slot, number in self.input_slots:
+            table[slot] = _address(arrays[number])
+        outputs = []
+        for slot, shape, dtype in self.frames.outputs:
+            output = np.empty(shape, dtype)
+            table[slot] = _address(output)
+            outputs.append(output)
+        for segment in segments:
+            if isinstance(segment, Step):
+                self._host_step(segment)
+            else:
+                failed = segment(table, self.numbers, self.error)
+                if failed:
+                    raise self._failure(failed - 1)
+        return outputs
+
+    def _view(self, buffer: Buffer) -> np.ndarray:
+        """A buffer's memory as an array."""
+        program = self.frames.program
+        address = self.table[program._entries.slot[id(buffer)]]
+        shape, dtype = self.frames.shapes[buffer], buffer.type.dtype
+        count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if count == 0:
+            return np.empty(shape, dtype)
+        memory = (ctypes.c_uint8 * count).from_address(address)
+        return np.frombuffer(memory, dtype).reshape(shape)
+
+    def _host_step(self, step: Step) -> None:
+        operands = []
+        for tensor, buffer in zip(step.tensor.inputs, step.operands):
+            shape = tuple(dims.evaluate(s, self.frames.sizes) for s in tensor.shape)
+            view = self._view(buffer).reshape(shape)
+            view.flags.writeable = False
+            operands.append(view)
+        value = evaluate_tensor(step.tensor, operands, self.frames.sizes)
+        for buffer, array in zip(step.results, value if isinstance(step.tensor.type, TupleType) else (value,)):
+            self._view(buffer)[...] = array
+
+    def _failure(self, number: int) -> GraphcError:
+        """The error that a kernel's record stands for."""
+        step = self.frames.program.plan.steps[number]
+        assert step.kernel is not None
+        site: Site = step.kernel.sites[self.error[0]]
+        tensor = site.tensor
+        name = tensor.op.name if tensor.hint is None else f"{tensor.op.name} {tensor.hint!r}"
+        return IndexOutOfBoundsError(
+            f"{name}: index {self.error[1]} is out of bounds for axis {site.axis} with size {self.error[2]}",
+            location=tensor.location,
+        )
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _constants(graph: Graph) -> list[np.ndarray]:
+    """The arrays of the plan's constant buffers, in its order."""
+    inputs = set(graph.inputs)
+    return [np.ascontiguousarray(t.attrs["value"]) for t in graph.tensors if t.op.name == "const" and t not in inputs]
+
+
+class _Artifacts(Mapping[str, str]):
+    """Texts that are made when they are asked for."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def __getitem__(self, name: str) -> str:
+        program = self._program
+        if name == "plan":
+            return describe_plan(program.plan)
+        if name in ("llvm", "asm"):
+            text = program._linked.text + program._entries.text
+            return text if name == "llvm" else assembly(program._linked.text) + assembly(program._entries.text)
+        raise KeyError(name)
+
+    def __iter__(self) -> Any:
+        return iter(("plan", "llvm", "asm"))
+
+    def __len__(self) -> int:
+        return 3

@@ -1,0 +1,176 @@
+"""Derives every coefficient of vector_math and writes ``coefficients.py``; needs mpmath, run by hand only.
+
+    python -m graphc.backends.llvm.vector_math.fit
+
+Method: least squares on Chebyshev nodes in 60-digit arithmetic, which is within a small factor of the minimax
+polynomial. Coefficients are rounded to the working precision one after another, lowest order first, and the
+rest are fitted again to what is left, so that later ones make up for the rounding of earlier ones (Brisebarre
+and Chevillard, "Efficient polynomial L-infinity approximations", ARITH 2007, solve the same problem exactly).
+
+Invariant: what each polynomial approximates, and on which interval, stands in ``FITS`` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from mpmath import mp, mpf
+
+mp.dps = 60
+
+
+class Fit(NamedTuple):
+    """One polynomial: the function, its interval and, per precision, the number of coefficients."""
+
+    what: str
+    function: Callable[[mpf], mpf]
+    low: mpf
+    high: mpf
+    float_terms: int
+    double_terms: int
+
+
+def odd_remainder(f: Callable[[mpf], mpf]) -> Callable[[mpf], mpf]:
+    """P with f(x) = x + x^3 P(x^2), for an odd f."""
+
+    def remainder(z: mpf) -> mpf:
+        x = mp.sqrt(z)
+        return (f(x) - x) / (x * z)
+
+    return remainder
+
+
+def log_ratio(z: mpf) -> mpf:
+    """P with log((1+s)/(1-s)) = 2s + s^3 P(s^2)."""
+    s = mp.sqrt(z)
+    return (mp.log((1 + s) / (1 - s)) / s - 2) / z
+
+
+def erf_ratio(z: mpf) -> mpf:
+    """P with erf(x) = x + x P(x^2)."""
+    x = mp.sqrt(z)
+    return mp.erf(x) / x - 1
+
+
+def scaled_erfc(w: mpf) -> mpf:
+    """P with erfc(t) = exp(-t^2) P(w) for t = 2.5 (1+w) / (1-w)."""
+    t = mpf("2.5") * (1 + w) / (1 - w)
+    return mp.erfc(t) * mp.exp(t * t)
+
+
+def erfc_variable(t: float) -> mpf:
+    """w of ``scaled_erfc``."""
+    return (mpf(t) - mpf("2.5")) / (mpf(t) + mpf("2.5"))
+
+
+HALF_LN2 = mp.log(2) / 2 * mpf("1.0005")
+LOG_END = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
+QUARTER = (mp.pi / 4 * mpf("1.001")) ** 2
+
+FITS = {
+    "EXP": Fit(
+        "(exp(r) - 1 - r) / r^2, abs(r) <= ln2 / 2",
+        lambda r: (mp.exp(r) - 1 - r) / r**2, -HALF_LN2, HALF_LN2, 5, 10,
+    ),
+    "EXP2": Fit(
+        "(2^r - 1) / r, abs(r) <= 1/2",
+        lambda r: (2**r - 1) / r, mpf("-0.5005"), mpf("0.5005"), 6, 12,
+    ),
+    "LOG": Fit(
+        "(log(1+f) - f + f^2/2) / f^3, sqrt(1/2) <= 1+f <= sqrt(2)",
+        lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1, 9, 0,
+    ),
+    "LOG_RATIO": Fit(
+        "(log((1+s)/(1-s)) / s - 2) / s^2 in s^2, abs(s) <= (sqrt2-1)/(sqrt2+1)",
+        log_ratio, mpf(0), LOG_END * mpf("1.001"), 0, 7,
+    ),
+    "TANH": Fit(
+        "(tanh(x) - x) / x^3 in x^2, abs(x) <= 5/8",
+        odd_remainder(mp.tanh), mpf(0), mpf("0.6255") ** 2, 5, 12,
+    ),
+    "SINH": Fit(
+        "(sinh(x) - x) / x^3 in x^2, abs(x) <= 1",
+        odd_remainder(mp.sinh), mpf(0), mpf("1.001"), 4, 7,
+    ),
+    "SIN": Fit(
+        "(sin(x) - x) / x^3 in x^2, abs(x) <= pi/4",
+        odd_remainder(mp.sin), mpf(0), QUARTER, 3, 6,
+    ),
+    "COS": Fit(
+        "(cos(x) - 1 + x^2/2) / x^4 in x^2, abs(x) <= pi/4",
+        lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, mpf(0), QUARTER, 3, 6,
+    ),
+    "ATAN": Fit(
+        "(atan(x) - x) / x^3 in x^2, abs(x) <= 7/16",
+        odd_remainder(mp.atan), mpf(0), mpf("0.4376") ** 2, 5, 12,
+    ),
+    "ASIN": Fit(
+        "(asin(x) - x) / x^3 in x^2, abs(x) <= 1/2",
+        odd_remainder(mp.asin), mpf(0), mpf("0.2501"), 6, 14,
+    ),
+    "ERF": Fit(
+        "erf(x) / x - 1 in x^2, abs(x) <= 1",
+        erf_ratio, mpf(0), mpf("1.0001"), 7, 12,
+    ),
+    "ERFC": Fit(
+        "erfc(t) exp(t^2) in w, t = 2.5 (1+w) / (1-w), 1 <= t <= 6",
+        scaled_erfc, erfc_variable(0.999), erfc_variable(6.01), 9, 17,
+    ),
+    "CBRT": Fit(
+        "cbrt(m), 1/2 <= m <= 4: the first guess",
+        mp.cbrt, mpf("0.35"), mpf("2.83"), 5, 5,
+    ),
+}  # fmt: skip
+
+
+def rounded(value: mpf, precision: str) -> float:
+    """The nearest float or double."""
+    number = float(value)
+    return float(struct.unpack("f", struct.pack("f", number))[0]) if precision == "float" else number
+
+
+def coefficients(fit: Fit, terms: int, precision: str) -> tuple[list[float], mpf]:
+    """(the polynomial, lowest order first; its largest relative error before arithmetic)."""
+    count = 5 * terms
+    middle, half = (fit.low + fit.high) / 2, (fit.high - fit.low) / 2
+    nodes = [middle + half * mp.cos(mp.pi * (2 * k + 1) / (2 * count)) for k in range(count)]
+    nodes = [node for node in nodes if abs(node) > mpf(10) ** -12]
+    targets = [fit.function(node) for node in nodes]
+    weights = [1 / target for target in targets]  # relative error counts
+    left, found = list(targets), []
+    for done in range(terms):
+        rows = [[w * x**k for k in range(done, terms)] for x, w in zip(nodes, weights)]
+        solution, _ = mp.qr_solve(mp.matrix(rows), mp.matrix([w * t for t, w in zip(left, weights)]))
+        found.append(rounded(solution[0], precision))
+        left = [t - found[-1] * x**done for t, x in zip(left, nodes)]
+    return found, max(abs(t * w) for t, w in zip(left, weights))
+
+
+def main() -> None:
+    """Write the table."""
+    lines = [
+        '"""Polynomial coefficients, lowest order first, by element type. Written by ``fit.py``: edit that.',
+        "",
+        "Invariant: the line above each name says what it approximates and where; the error beside each is",
+        'the polynomial\'s own, before any rounding in evaluation.\n"""',
+        "",
+        "# fmt: off",
+    ]
+    for name, fit in FITS.items():
+        lines += ["", f"#: {fit.what}", f"{name}: dict[str, tuple[float, ...]] = {{"]
+        for precision, terms in (("float", fit.float_terms), ("double", fit.double_terms)):
+            if terms:
+                found, error = coefficients(fit, terms, precision)
+                lines.append(f'    "{precision}": (  # relative error {mp.nstr(error, 2)}')
+                lines += [f"        {value!r}," for value in found]
+                lines.append("    ),")
+                print(f"{name:10s} {precision:7s} {terms:3d} terms, error {mp.nstr(error, 2)}")
+        lines.append("}")
+    Path(__file__).with_name("coefficients.py").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

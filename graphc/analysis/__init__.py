@@ -1,0 +1,1 @@
+"""Facts about graphs: Graph -> facts, never a Graph."""

@@ -1,0 +1,262 @@
+"""`gc.function`: from inputs, outputs and updates to something that can be called.
+
+Invariant: a `Function` is compiled once, when it is made; calls with any sizes run that same code, from any
+number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from graphc import flags
+from graphc.backends import Backend, Executable, backend_named
+from graphc.errors import ArgumentError, DTypeError, GraphError, ShapeError, nearest
+from graphc.feed import Feeder
+from graphc.inspect.debug import print_debug
+from graphc.ir.build import as_tensor, cast
+from graphc.ir.close import close
+from graphc.ir.graph import Graph
+from graphc.ir.location import here
+from graphc.ir.opdef import FUNCTIONS, OPS
+from graphc.ir.substitute import substitute
+from graphc.ir.tensor import Tensor, Variable, describe
+from graphc.ir.text import print_graph
+from graphc.ops.assignment import lift_assignments
+from graphc.passes.fuse import explain
+from graphc.passes.manager import Trace, optimise
+from graphc.structure import Structure, flatten, unflatten
+
+Updates = Mapping[Tensor, Any] | Sequence[tuple[Tensor, Any]]
+
+
+class Function:
+    """A compiled graph; call it with arrays, by position or by name. Made by `gc.function`.
+
+    Attributes:
+        graph: the graph as the user wrote it.
+        optimized: the graph after all passes, which the backend compiled.
+        trace: the graph after each pass, with times.
+        backend: the backend's name.
+        compilations: how many times code was generated for this function so far.
+    """
+
+    def __init__(self, graph: Graph, structure: Structure, backend: Backend, trace: Trace) -> None:
+        self.graph = graph
+        self.trace = trace
+        self.optimized = trace.graph
+        self.backend = backend.name
+        self.compilations = 0
+        self._structure = structure
+        self._feeder = Feeder(graph)
+        # Locks in one order for all functions, so that two calls never wait for each other.
+        self._variables = sorted((v for v in graph.variables if isinstance(v, Variable)), key=id)
+        self._executable = self._compile(backend)
+
+    def _compile(self, backend: Backend) -> Executable:
+        executable = backend.compile(self.optimized)
+        self.compilations += 1
+        return executable
+
+    @property
+    def name(self) -> str:
+        """The function's name, as printed in dumps and errors."""
+        return self.graph.name
+
+    @property
+    def artifacts(self) -> Mapping[str, str]:
+        """Texts of the compiled code: "plan" always; "llvm" and "asm" from the LLVM backend."""
+        return self._executable.artifacts
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs for these arrays, in the structure that was asked for; updates are stored.
+
+        Raises:
+            FeedError, ShapeError, DTypeError: an argument does not fit its input.
+            IndexOutOfBoundsError, CheckError: an op refuses the values; no variable has changed then.
+        """
+        arrays, sizes = self._feeder.arrays(args, kwargs)
+        if self._variables:
+            with self._locked():
+                outputs = self._executable(arrays, sizes)
+        else:
+            outputs = self._executable(arrays, sizes)
+        if isinstance(self._structure, Tensor):
+            return outputs[0]
+        return unflatten(self._structure, outputs)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for variable in self._variables:
+                stack.enter_context(variable.lock)
+            yield
+
+    def dump(self, stage: str = "input", *, diff: tuple[str, str] | None = None, locations: bool = True) -> str:
+        """The graph as text: as written, after a pass, or the difference between two of those.
+
+        Args:
+            stage: "input", the name of a pass, or "final".
+            diff: two stages; the result is a unified diff of their texts.
+            locations: whether lines end with the user's source line.
+
+        Raises:
+            ArgumentError: there is no such stage.
+        """
+        if diff is None:
+            return print_graph(self._stage(stage), locations=locations)
+        before, after = (print_graph(self._stage(s), locations=locations).splitlines() for s in diff)
+        return "\n".join(difflib.unified_diff(before, after, *diff, lineterm=""))
+
+    def _stage(self, name: str) -> Graph:
+        stages = {"input": self.graph, **{s.name: s.graph for s in self.trace.stages}, "final": self.optimized}
+        if name not in stages:
+            raise ArgumentError(
+                f"dump: there is no stage {name!r}; stages are {', '.join(stages)}", hint=nearest(name, stages)
+            )
+        return stages[name]
+
+    def why(self, first: str | Tensor, second: str | Tensor) -> str:
+        """Why two tensors run in one kernel, or in two.
+
+        Args:
+            first, second: names, as `dump("fuse")` or the graph before it prints them, or the tensors.
+
+        Raises:
+            ArgumentError: a name is not in the graph.
+        """
+        return explain(self.trace, _name(first), _name(second))
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{t.hint or i}: {t.type!r}" for i, t in enumerate(self.graph.inputs))
+        outputs = ", ".join(repr(t.type) for t in self.graph.outputs)
+        return f"<Function {self.name}({inputs}) -> {outputs}, backend {self.backend!r}>"
+
+
+def _name(tensor: str | Tensor) -> str:
+    return tensor.removeprefix("%") if isinstance(tensor, str) else (tensor.hint or "")
+
+
+def function(
+    inputs: Sequence[Tensor],
+    outputs: Structure = None,
+    updates: Updates | None = None,
+    givens: Mapping[Tensor, Any] | None = None,
+    *,
+    backend: str | None = None,
+    name: str = "f",
+    skip: Iterable[str] = (),
+    check: int | None = None,
+    debug: int | None = None,
+    fast_math: bool = False,
+) -> Function:
+    """Compile a graph.
+
+    Args:
+        inputs: the placeholders (or any tensors, which are then fed) in call order.
+        outputs: a tensor, or lists, tuples and dicts of them; a call returns arrays in the same structure.
+        updates: new values of variables, stored together when a call has computed everything.
+        givens: tensors to replace before compiling, each with the tensor or array to put in its place.
+        backend: "llvm" (the default) or "numpy".
+        name: for dumps and errors.
+        skip: passes to leave out, as `GRAPHC_SKIP`.
+        check: how much to verify, as `GRAPHC_CHECK`.
+        debug: how much to print to the standard error stream, as `GRAPHC_DEBUG`.
+        fast_math: allow rewrites that change values by rounding, or for NaN and infinities.
+
+    Returns:
+        A function of as many arrays as `inputs` has entries.
+
+    Raises:
+        GraphError: a placeholder is missing from the inputs, or a variable is updated twice.
+        ShapeError, DTypeError: an update or a given does not fit.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(("n",), "float64", name="x")
+    >>> total = gc.variable(0.0, name="total")
+    >>> step = gc.function([x], gc.sum(x), updates={total: total + gc.sum(x)}, backend="numpy")
+    >>> step([1.0, 2.0]), step(x=[3.0]), total.value
+    (array(3.), array(3.), array(6.))
+    """
+    settings = flags.read()
+    chosen = backend_named(settings.backend if backend is None else backend)
+    graph, structure = build_graph(inputs, outputs, updates, givens, name)
+    trace = optimise(
+        graph,
+        native=chosen.native,
+        skip=settings.skip | frozenset(skip),
+        check=settings.check if check is None else check,
+        fast_math=fast_math,
+        dump=settings.dump,
+    )
+    compiled = Function(graph, structure, chosen, trace)
+    print_debug(compiled, settings.debug if debug is None else debug)
+    return compiled
+
+
+def build_graph(
+    inputs: Sequence[Tensor],
+    outputs: Structure,
+    updates: Updates | None = None,
+    givens: Mapping[Tensor, Any] | None = None,
+    name: str = "f",
+) -> tuple[Graph, Structure]:
+    """The closed graph of a function, and the structure of its outputs; see `function`."""
+    if isinstance(inputs, Tensor) or not all(isinstance(t, Tensor) for t in inputs):
+        raise ArgumentError("function: inputs must be a list of tensors", location=here())
+    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
+    leaves = flatten(outputs)
+    stored = [(variable, _update_value(variable, value)) for variable, value in pairs]
+    replaced = {t: _given(t, value) for t, value in (givens or {}).items()}
+    placeholders = []
+    for tensor in inputs:
+        if tensor.op.name != "placeholder":  # any tensor may be fed
+            fed = Tensor(OPS["placeholder"], (), {}, tensor.tensor_type, tensor.location, tensor.hint)
+            replaced[tensor] = fed
+            tensor = fed
+        placeholders.append(tensor)
+    roots = [*leaves, *(value for _, value in stored)]
+    roots = substitute(roots, replaced) if replaced else roots
+    roots, assigned = lift_assignments(roots)
+    all_updates = [(v, value) for (v, _), value in zip(stored, roots[len(leaves) :])] + assigned
+    written = [v for v, _ in all_updates]
+    for variable in written:
+        if written.count(variable) > 1:
+            raise GraphError(f"function: {describe(variable)} is updated twice", location=here())
+    return close(name, placeholders, roots[: len(leaves)], all_updates), outputs
+
+
+def _update_value(variable: Tensor, value: Any) -> Tensor:
+    if not isinstance(variable, Variable):
+        raise ArgumentError("function: only variables can be updated", location=here())
+    if not isinstance(value, Tensor):
+        value = cast(as_tensor(value), variable.dtype)
+    if value.dtype != variable.dtype:
+        raise DTypeError(
+            f"function: the update of {describe(variable)} is {value.type!r}, the variable {variable.type!r}",
+            location=value.location,
+            hint=f"cast it: .astype({variable.dtype.name!r})",
+        )
+    if value.ndim != variable.ndim or any(isinstance(a, int) and a != b for a, b in zip(value.shape, variable.shape)):
+        raise ShapeError(
+            f"function: the update of {describe(variable)} is {value.type!r}, the variable {variable.type!r}",
+            location=value.location,
+        )
+    if value.type == variable.type:
+        return value
+    return FUNCTIONS["broadcast_to"](value, variable.shape)  # states that the symbolic sizes are the variable's
+
+
+def _given(tensor: Tensor, value: Any) -> Tensor:
+    replacement = value if isinstance(value, Tensor) else cast(as_tensor(value), tensor.dtype)
+    if replacement.dtype != tensor.dtype:
+        raise DTypeError(
+            f"function: the given for {describe(tensor)} is {replacement.type!r}, the tensor {tensor.type!r}",
+            location=here(),
+        )
+    return replacement
+
+
+__all__ = ["Function", "build_graph", "function"]

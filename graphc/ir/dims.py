@@ -1,0 +1,410 @@
+"""Symbolic sizes: `Dim`, an integer expression of named symbols in one canonical form.
+
+A size is an `int` or a `Dim`. A `Dim` is a polynomial with integer coefficients over *atoms*; an atom is a
+symbol (`batch`) or a call (`n//2`, `max(n,1)`) whose arguments are sizes again. Symbols stand for array
+extents, so they are never negative.
+
+Invariant: equal expressions have equal `terms`, so `==` and `hash` are structural and cheap, and an
+expression without symbols is always a plain `int`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Union
+
+Size = Union[int, "Dim"]
+
+
+class Call(NamedTuple):
+    """`floordiv`, `max` or `min` of sizes that do not simplify further."""
+
+    name: str
+    args: tuple[Size, ...]
+
+    def __str__(self) -> str:
+        if self.name == "floordiv":
+            return "//".join(_atomic(a) for a in self.args)
+        return f"{self.name}({','.join(map(str, self.args))})"
+
+
+Atom = str | Call
+Monomial = tuple[Atom, ...]
+
+
+def _atomic(size: Size) -> str:
+    text = str(size)
+    return text if re.fullmatch(r"[\w.']+|(max|min)\([^()]*\)", text) else f"({text})"
+
+
+class Dim:
+    """An integer expression of named symbols, such as `2*n+1` or `(h-2)//2`.
+
+    >>> n = symbol("n")
+    >>> (n + 1) * 2 - n
+    Dim('n+2')
+    >>> (4 * n + 2) // 2
+    Dim('2*n+1')
+    >>> n - n
+    0
+    """
+
+    __slots__ = ("_hash", "terms")
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self.terms = terms
+        self._hash = hash(terms)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Dim) and self.terms == other.terms)
+
+    def __add__(self, other: Size) -> Size:
+        return _sum(_terms(self), _terms(other))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Size:
+        return self * -1
+
+    def __sub__(self, other: Size) -> Size:
+        return self + other * -1
+
+    def __rsub__(self, other: Size) -> Size:
+        return self * -1 + other
+
+    def __mul__(self, other: Size) -> Size:
+        products: list[tuple[Monomial, int]] = []
+        for (a, p), (b, q) in itertools.product(_terms(self), _terms(other)):
+            products.append((tuple(sorted(a + b, key=str)), p * q))
+        return _sum(products)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Size) -> Size:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: Size) -> Size:
+        return floordiv(other, self)
+
+    def __mod__(self, other: Size) -> Size:
+        return self - floordiv(self, other) * other
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"the size {self} is symbolic: it has no value before the call")
+
+    def __str__(self) -> str:
+        parts = []
+        for monomial, coefficient in self.terms:
+            factors = [str(a) if isinstance(a, str) or a.name != "floordiv" else f"({a})" for a in monomial]
+            if len(self.terms) == 1 and len(monomial) == 1 and coefficient == 1:
+                factors = [str(monomial[0])]
+            magnitude = abs(coefficient)
+            if magnitude != 1 or not factors:
+                factors.insert(0, str(magnitude))
+            parts.append(("-" if coefficient < 0 else "+") + "*".join(factors))
+        return "".join(parts).removeprefix("+")
+
+    def __repr__(self) -> str:
+        return f"Dim({str(self)!r})"
+
+
+def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
+    if isinstance(size, Dim):
+        return size.terms
+    return (((), int(size)),) if size else ()
+
+
+def _sum(*groups: tuple[tuple[Monomial, int], ...] | list[tuple[Monomial, int]]) -> Size:
+    total: dict[Monomial, int] = {}
+    for monomial, coefficient in itertools.chain(*groups):
+        total[monomial] = total.get(monomial, 0) + coefficient
+    # Higher degree first, the constant last: 2*n*m+n+1.
+    kept = sorted(
+        ((m, c) for m, c in total.items() if c), key=lambda term: (-len(term[0]), [str(a) for a in term[0]])
+    )
+    if not kept:
+        return 0
+    if len(kept) == 1 and kept[0][0] == ():
+        return kept[0][1]
+    return Dim(tuple(kept))
+
+
+def symbol(name: str) -> Dim:
+    """The size named `name`; the same name is the same size everywhere.
+
+    >>> symbol("batch") == symbol("batch")
+    True
+    """
+    if not re.fullmatch(r"[A-Za-z_][\w.']*", name) or name in ("max", "min"):
+        raise ValueError(f"{name!r} is not a name for a dimension: use letters, digits and underscores")
+    return Dim((((name,), 1),))
+
+
+def bare_symbol(size: Size) -> str | None:
+    """The symbol's name where `size` is just one symbol, else None."""
+    if isinstance(size, Dim) and len(size.terms) == 1:
+        (monomial, coefficient) = size.terms[0]
+        if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], str):
+            return monomial[0]
+    return None
+
+
+_fresh_lock = threading.Lock()
+_fresh_names: dict[str, int] = {}
+
+
+def fresh_symbol(base: str) -> Dim:
+    """A symbol that no other call returns; its name starts with `base`, then a prime and a number."""
+    with _fresh_lock:
+        count = _fresh_names[base] = _fresh_names.get(base, 0) + 1
+    return symbol(f"{base}'{count}")
+
+
+def floordiv(a: Size, b: Size) -> Size:
+    """`a // b`, with the part of `a` that `b` divides taken out of the floor."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if b else 0
+    if b == 1 or a == 0:
+        return a
+    if a == b:
+        return 1
+    whole, rest = _divide_terms(a, b)
+    if rest == 0:
+        return whole
+    if isinstance(b, int) and isinstance(rest, int):
+        return whole + rest // b
+    return whole + Dim((((Call("floordiv", (rest, b)),), 1),))
+
+
+def _divide_terms(a: Size, b: Size) -> tuple[Size, Size]:
+    """Split `a` into `whole * b + rest`, term by term; `b` is one term, else nothing divides."""
+    divisor = _terms(b)
+    if len(divisor) != 1:
+        return 0, a
+    (atoms, factor) = divisor[0]
+    whole: list[tuple[Monomial, int]] = []
+    rest: list[tuple[Monomial, int]] = []
+    for monomial, coefficient in _terms(a):
+        left = list(monomial)
+        divides = coefficient % factor == 0
+        for atom in atoms:
+            if atom in left:
+                left.remove(atom)
+            else:
+                divides = False
+        if divides:
+            whole.append((tuple(left), coefficient // factor))
+        else:
+            rest.append((monomial, coefficient))
+    return _sum(whole), _sum(rest)
+
+
+_CASE_LIMIT = 6  # calls in one size that are taken apart; the work doubles with each
+
+
+def never_negative(size: Size) -> bool:
+    """Whether `size` is known to be >= 0 for every value of its symbols (False: not known).
+
+    >>> never_negative(symbol("n") * 2 + 1), never_negative(symbol("n") - 1)
+    (True, False)
+    >>> never_negative(symbol("n") - minimum(symbol("n"), 3))
+    True
+    """
+    if isinstance(size, int):
+        return size >= 0
+    if all(c >= 0 and all(_atom_never_negative(a) for a in m) for m, c in size.terms):
+        return True
+    return _never_negative_by_cases(size)
+
+
+def _never_negative_by_cases(size: Dim) -> bool:
+    """`never_negative` where a call stands alone in a term: replace it by what bounds it from below.
+
+    `c*max(p,q)` is one of `c*p` and `c*q`; so both must do, and for `c > 0` either one is a lower bound. `min`
+    mirrors that; and `r-d+1 <= d*(r//d) <= r`.
+    """
+    alone = [(m[0], c) for m, c in size.terms if len(m) == 1 and isinstance(m[0], Call)]
+    if not alone or len(alone) > _CASE_LIMIT:
+        return False
+    # Where both cases must do comes first: which bound serves the other calls may depend on the case. A floor
+    # comes last: its bound forgets that the same floor may stand elsewhere.
+    call, factor = min(alone, key=lambda t: (t[0].name == "floordiv", (t[0].name == "max") == (t[1] > 0)))
+    rest = size - Dim((((call,), factor),))
+    first, second = call.args
+    if call.name == "floordiv":
+        if not isinstance(second, int) or second <= 0 or factor % second:
+            return factor > 0 and _atom_never_negative(call) and never_negative(rest)
+        low = first - (second - 1) if factor > 0 else first
+        return never_negative(rest + low * (factor // second))
+    cases = (rest + argument * factor for argument in call.args)
+    either = (call.name == "max") == (factor > 0)
+    return any(map(never_negative, cases)) if either else all(map(never_negative, cases))
+
+
+def _atom_never_negative(atom: Atom) -> bool:
+    if isinstance(atom, str):
+        return True
+    known = [never_negative(a) for a in atom.args]
+    return any(known) if atom.name == "max" else all(known)
+
+
+def maximum(a: Size, b: Size) -> Size:
+    """The larger of two sizes.
+
+    >>> maximum(symbol("n") - 1, 0), maximum(symbol("n"), 0)
+    (Dim('max(n-1,0)'), Dim('n'))
+    """
+    if isinstance(a, int) and isinstance(b, int):
+        return max(a, b)
+    if never_negative(a - b):
+        return a
+    if never_negative(b - a):
+        return b
+    return Dim((((Call("max", _ordered(a, b)),), 1),))
+
+
+def minimum(a: Size, b: Size) -> Size:
+    """The smaller of two sizes."""
+    if isinstance(a, int) and isinstance(b, int):
+        return min(a, b)
+    if never_negative(a - b):
+        return b
+    if never_negative(b - a):
+        return a
+    return Dim((((Call("min", _ordered(a, b)),), 1),))
+
+
+def _ordered(a: Size, b: Size) -> tuple[Size, Size]:
+    """The arguments of a symmetric call in one order, numbers last: `max(n,0)`, never `max(0,n)`."""
+    return (b, a) if (isinstance(a, int), str(a)) > (isinstance(b, int), str(b)) else (a, b)
+
+
+def product(sizes: tuple[Size, ...] | list[Size]) -> Size:
+    """The product of sizes; 1 for none."""
+    result: Size = 1
+    for size in sizes:
+        result = result * size
+    return result
+
+
+def symbols_of(size: Size) -> Iterator[str]:
+    """The names of the symbols in `size`, each maybe more than once."""
+    if isinstance(size, Dim):
+        for monomial, _ in size.terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    yield atom
+                else:
+                    for argument in atom.args:
+                        yield from symbols_of(argument)
+
+
+_CALLS = {"floordiv": floordiv, "max": maximum, "min": minimum}
+
+
+def substitute(size: Size, values: Mapping[str, Size]) -> Size:
+    """`size` with symbols replaced; an `int` once every symbol has a number.
+
+    >>> substitute(symbol("n") * 2 + 1, {"n": 4})
+    9
+    """
+    if isinstance(size, int):
+        return size
+    result: Size = 0
+    for monomial, coefficient in size.terms:
+        term: Size = coefficient
+        for atom in monomial:
+            if isinstance(atom, str):
+                factor = values[atom] if atom in values else symbol(atom)
+            else:
+                first, second = (substitute(argument, values) for argument in atom.args)
+                factor = _CALLS[atom.name](first, second)
+            term = term * factor
+        result = result + term
+    return result
+
+
+def evaluate(size: Size, values: Mapping[str, int]) -> int:
+    """The number that `size` stands for; KeyError for a symbol without a value."""
+    if isinstance(size, int):
+        return size
+    number = substitute(size, values)
+    if isinstance(number, int):
+        return number
+    raise KeyError(next(symbols_of(number)))
+
+
+_TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_][\w.']*)|(//|[-+*(),%]))")
+
+
+def parse_size(text: str) -> Size:
+    """The size that `str(size)` printed.
+
+    >>> parse_size("(h-2)//2+1")
+    Dim('((h-2)//2)+1')
+    >>> parse_size(str(parse_size("(h-2)//2+1"))) == parse_size("(h-2)//2+1")
+    True
+    """
+    tokens: list[str] = []
+    position = 0
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if not match:
+            raise ValueError(f"not a size: {text!r}")
+        tokens.append(match.group(match.lastindex or 0))
+        position = match.end()
+    size, rest = _parse_sum(tokens, 0)
+    if rest != len(tokens):
+        raise ValueError(f"not a size: {text!r}")
+    return size
+
+
+def _parse_sum(tokens: list[str], at: int) -> tuple[Size, int]:
+    negative = at < len(tokens) and tokens[at] == "-"
+    total, at = _parse_product(tokens, at + negative)
+    total = total * -1 if negative else total
+    while at < len(tokens) and tokens[at] in "+-":
+        term, after = _parse_product(tokens, at + 1)
+        total = total + term if tokens[at] == "+" else total - term
+        at = after
+    return total, at
+
+
+def _parse_product(tokens: list[str], at: int) -> tuple[Size, int]:
+    result, at = _parse_atom(tokens, at)
+    while at < len(tokens) and tokens[at] in ("*", "//", "%"):
+        factor, after = _parse_atom(tokens, at + 1)
+        operator = tokens[at]
+        quotient = floordiv(result, factor)
+        result = result * factor if operator == "*" else quotient if operator == "//" else result - quotient * factor
+        at = after
+    return result, at
+
+
+def _parse_atom(tokens: list[str], at: int) -> tuple[Size, int]:
+    if at >= len(tokens):
+        raise ValueError("a size ends too early")
+    token = tokens[at]
+    if token.isdigit():
+        return int(token), at + 1
+    if token in ("max", "min"):
+        first, at = _parse_sum(tokens, _expect(tokens, at + 1, "("))
+        second, at = _parse_sum(tokens, _expect(tokens, at, ","))
+        return _CALLS[token](first, second), _expect(tokens, at, ")")
+    if token == "(":
+        inner, at = _parse_sum(tokens, at + 1)
+        return inner, _expect(tokens, at, ")")
+    return symbol(token), at + 1
+
+
+def _expect(tokens: list[str], at: int, token: str) -> int:
+    if at >= len(tokens) or tokens[at] != token:
+        raise ValueError(f"a size lacks {token!r}")
+    return at + 1

@@ -1,0 +1,305 @@
+"""The textual IR, read: the inverse of `text.print_graph`.
+
+Invariant: only ops of the registry are made, through `build.apply`, so each line is checked by its op's type
+rule, and a line whose written type differs from the inferred one is refused with its number.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError, ParseError
+from graphc.ir import dims
+from graphc.ir.build import apply
+from graphc.ir.graph import Constraint, Graph
+from graphc.ir.location import UNKNOWN, Location, inherit
+from graphc.ir.opdef import OPS, op_named
+from graphc.ir.tensor import Tensor, Variable
+from graphc.ir.types import DTYPES, TensorType, TupleType, Type
+
+_GRAPH = re.compile(r"(?:(\w+)=)?graph @([\w.<>-]+)\((.*)\) \{$")
+_REQUIRE = re.compile(r"require (.+) == (.+) by ([\w.]+)$")
+_TENSOR = re.compile(r"%([\w.]+) = ([\w.]+)(?: (%[\w.]+(?:, %[\w.]+)*))?(?: (\{.*\}))? : (.+?)( \{)?$")
+_LOCATION = re.compile(r"(.+?):(\d+)((?:, [^,]+)*)$")
+_TYPE = re.compile(r"(\w+)\[(.*)\]$")
+_NESTING_LIMIT = 16
+
+
+def parse(text: str) -> Graph:
+    """The graph that `text` describes.
+
+    Variables get zeros of their type; assign their values afterwards.
+
+    Raises:
+        ParseError: a line is not IR, names something undefined, or has another type than its op infers.
+
+    >>> import graphc as gc
+    >>> graph = gc.parse('''
+    ... graph @double(%x: f32[n]) {
+    ...   %0 = add %x, %x : f32[n]
+    ...   return %0
+    ... }''')
+    >>> graph.outputs[0].type
+    f32[n]
+    """
+    reader = _Reader(text)
+    graph, key = reader.graph(depth=0)
+    if key is not None:
+        raise reader.error("a top-level graph has no attribute name")
+    if not reader.at_end():
+        raise reader.error("text after the end of the graph")
+    return graph
+
+
+class _Reader:
+    """The lines of a text without blanks, with the number and location of the present one."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = [
+            (number, *_split_comment(line.strip()))
+            for number, line in enumerate(text.splitlines(), 1)
+            if line.strip() and not line.strip().startswith("#")
+        ]
+        self.position = 0
+
+    def at_end(self) -> bool:
+        return self.position >= len(self.lines)
+
+    def next(self) -> tuple[str, Location]:
+        if self.at_end():
+            raise ParseError("the text ends inside a graph: a '}' is missing")
+        _, code, location = self.lines[self.position]
+        self.position += 1
+        return code, location
+
+    def error(self, message: str) -> ParseError:
+        number, code, _ = self.lines[min(max(self.position - 1, 0), len(self.lines) - 1)] if self.lines else (0, "", None)
+        return ParseError(f"line {number}: {message}\n  {code[:200]}")
+
+    def graph(self, depth: int) -> tuple[Graph, str | None]:
+        """One graph, and the attribute name before it if it is a body."""
+        if depth > _NESTING_LIMIT:
+            raise self.error(f"graphs nest deeper than {_NESTING_LIMIT}")
+        header, _ = self.next()
+        match = _GRAPH.match(header)
+        if not match:
+            raise self.error("expected 'graph @name(%input: type, ...) {'")
+        key, name, parameters = match.groups()
+        tensors: dict[str, Tensor] = {}
+        inputs = [self._parameter(p, tensors) for p in split_top_level(parameters)]
+        constraints: list[Constraint] = []
+        updates: list[tuple[Tensor, Tensor]] = []
+        while True:
+            code, location = self.next()
+            if code.startswith("require "):
+                constraints.append(self._constraint(code, location))
+            elif code.startswith("update "):
+                names = split_top_level(code.removeprefix("update "))
+                if len(names) != 2:
+                    raise self.error("expected 'update %variable, %value'")
+                updates.append((self._lookup(names[0], tensors), self._lookup(names[1], tensors)))
+            elif code == "return" or code.startswith("return "):
+                outputs = [self._lookup(n, tensors) for n in split_top_level(code.removeprefix("return"))]
+                if self.next()[0] != "}":
+                    raise self.error("expected '}' after return")
+                return Graph(name, tuple(inputs), tuple(outputs), tuple(updates), tuple(constraints)), key
+            else:
+                self._tensor(code, location, tensors, depth)
+
+    def _parameter(self, text: str, tensors: dict[str, Tensor]) -> Tensor:
+        name, _, type_text = text.partition(":")
+        name = name.strip().removeprefix("%")
+        type_ = self._type(type_text.strip())
+        if name in tensors:
+            raise self.error(f"%{name} is defined twice")
+        tensors[name] = Tensor(OPS["placeholder"], (), {}, type_, UNKNOWN, _hint(name))
+        return tensors[name]
+
+    def _constraint(self, code: str, location: Location) -> Constraint:
+        match = _REQUIRE.match(code)
+        if not match:
+            raise self.error("expected 'require size == size by reason'")
+        try:
+            return Constraint(dims.parse_size(match[1]), dims.parse_size(match[2]), match[3], location)
+        except ValueError as error:
+            raise self.error(str(error)) from None
+
+    def _tensor(self, code: str, location: Location, tensors: dict[str, Tensor], depth: int) -> None:
+        match = _TENSOR.match(code)
+        if not match:
+            raise self.error("expected '%name = op operands {attributes} : type'")
+        name, op_name, operands, attributes, type_text, has_body = match.groups()
+        if name in tensors:
+            raise self.error(f"%{name} is defined twice")
+        type_ = self._type(type_text)
+        inputs = [self._lookup(n, tensors) for n in split_top_level(operands or "")]
+        attrs = self._attributes(attributes, type_)
+        start = self.position
+        while has_body and self.lines[self.position][1] != "}":
+            body, key = self.graph(depth + 1)
+            attrs[key or "body"] = body
+            if self.at_end():
+                raise self.error("a '}' is missing")
+        if has_body:
+            self.next()
+        try:
+            tensors[name] = self._make(op_name, inputs, attrs, type_, location, _hint(name))
+        except GraphcError as error:
+            self.position = start
+            raise self.error(error.message) from None
+        if tensors[name].type != type_:
+            self.position = start
+            raise self.error(f"the written type is {type_!r}, the op gives {tensors[name].type!r}")
+
+    def _make(
+        self, op_name: str, inputs: list[Tensor], attrs: dict[str, Any], type_: Type, location: Location, hint: str | None
+    ) -> Tensor:
+        op = op_named(op_name)
+        if op_name == "placeholder":
+            raise ParseError("a placeholder stands in the graph's parameter list")
+        if op_name == "variable":
+            if not isinstance(type_, TensorType) or not all(isinstance(s, int) for s in type_.shape):
+                raise ParseError("a variable has a fixed shape")
+            return Variable(op, np.zeros(type_.shape, type_.dtype), type_, location, hint)
+        if op_name == "const" and isinstance(attrs.get("value"), (bool, int, float)):
+            attrs["value"] = self._array(np.asarray(attrs["value"]), type_)  # a scalar prints without brackets
+        if sorted(attrs) != sorted(op.attrs):
+            raise ParseError(f"{op_name} has the attributes {list(op.attrs)}, the line has {list(attrs)}")
+        with inherit(location):
+            return apply(op, *inputs, hint=hint, **{k: attrs[k] for k in op.attrs})
+
+    def _lookup(self, text: str, tensors: dict[str, Tensor]) -> Tensor:
+        name = text.strip()
+        if not name.startswith("%") or name[1:] not in tensors:
+            raise self.error(f"{name} is not defined above")
+        return tensors[name[1:]]
+
+    def _type(self, text: str) -> Type:
+        if text.startswith("(") and text.endswith(")"):
+            items = [self._type(t) for t in split_top_level(text[1:-1])]
+            return TupleType(tuple(t for t in items if isinstance(t, TensorType)))
+        match = _TYPE.match(text)
+        if not match or match[1] not in DTYPES:
+            raise self.error(f"{text!r} is not a type such as f32[batch,10]")
+        try:
+            return TensorType(DTYPES[match[1]], tuple(dims.parse_size(s) for s in split_top_level(match[2])))
+        except ValueError as error:
+            raise self.error(str(error)) from None
+
+    def _attributes(self, text: str | None, type_: Type) -> dict[str, Any]:
+        attrs: dict[str, Any] = {}
+        for item in split_top_level(text[1:-1] if text else ""):
+            key, separator, value = item.partition("=")
+            if not separator:
+                raise self.error(f"{item.strip()!r} is not 'name=value'")
+            try:
+                attrs[key.strip()] = self._value(value.strip(), type_)
+            except (ValueError, TypeError, OverflowError) as error:
+                if isinstance(error, ParseError):
+                    raise
+                raise self.error(f"attribute {key.strip()}: {error}") from None
+        return attrs
+
+    def _value(self, text: str, type_: Type) -> Any:
+        if text in _WORDS:
+            return _WORDS[text]
+        if text in DTYPES:
+            return DTYPES[text]
+        if text.startswith('"'):
+            return json.loads(text)
+        if _is_tuple(text):
+            return tuple(self._value(item.strip(), type_) for item in split_top_level(text[1:-1]))
+        if text.startswith("bytes("):
+            return self._array(np.frombuffer(base64.b64decode(text[7:-2], validate=True), _little(type_)), type_)
+        if text.startswith("["):
+            return self._array(np.array(self._numbers(text, type_)), type_)
+        if re.fullmatch(r"-?(\d+\.\d*(e[-+]?\d+)?|\d+e[-+]?\d+)", text):
+            return float(text)
+        return dims.parse_size(text)
+
+    def _numbers(self, text: str, type_: Type) -> Any:
+        text = text.strip()
+        if text.startswith("["):
+            return [self._numbers(item, type_) for item in split_top_level(text[1:-1])]
+        return _scalar(text, type_)
+
+    def _array(self, array: np.ndarray, type_: Type) -> np.ndarray:
+        assert isinstance(type_, TensorType)
+        shape = tuple(s if isinstance(s, int) else -1 for s in type_.shape)
+        result = np.ascontiguousarray(array.astype(type_.dtype).reshape(shape)).reshape(shape)
+        result.setflags(write=False)
+        return result
+
+
+_WORDS = {"none": None, "true": True, "false": False, "nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def _is_tuple(text: str) -> bool:
+    """Whether a text is `()`, `(a,)` or `(a, b)`, and not a size such as `(n+1)//2`."""
+    inner = text[1:-1]
+    if not (text.startswith("(") and text.endswith(")")):
+        return False
+    depths = itertools.accumulate((c == "(") - (c == ")") for c in inner)
+    return min(depths, default=0) >= 0 and (not inner or inner.endswith(",") or len(split_top_level(inner)) > 1)
+
+
+def _scalar(text: str, type_: Type) -> Any:
+    assert isinstance(type_, TensorType)
+    if type_.dtype == np.bool_:
+        return {"true": True, "false": False}[text]
+    return type_.dtype.type(text) if type_.dtype.kind == "f" else type_.dtype.type(int(text))
+
+
+def _little(type_: Type) -> np.dtype[Any]:
+    assert isinstance(type_, TensorType)
+    return type_.dtype.newbyteorder("<")
+
+
+def _hint(name: str) -> str | None:
+    return None if name.isdigit() else name
+
+
+def _split_comment(line: str) -> tuple[str, Location]:
+    """The code of a line, and the location that its comment holds."""
+    quoted = False
+    for i, character in enumerate(line):
+        if character == '"' and line[i - 1] != "\\":
+            quoted = not quoted
+        elif character == "#" and not quoted:
+            match = _LOCATION.match(line[i + 1 :].strip())
+            if not match:
+                return line[:i].rstrip(), UNKNOWN
+            via = tuple(match[3].split(", ")[1:]) if match[3] else ()
+            return line[:i].rstrip(), Location(match[1], int(match[2]), "", via)
+    return line, UNKNOWN
+
+
+def split_top_level(text: str) -> Sequence[str]:
+    """`text` split at commas that stand outside brackets and quotes; empty parts dropped.
+
+    >>> split_top_level('a, (b, c), "d, e"')
+    ['a', '(b, c)', '"d, e"']
+    """
+    parts: list[str] = []
+    depth, start, quoted = 0, 0, False
+    for i, character in enumerate(text):
+        if character == '"' and text[i - 1 : i] != "\\":
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[start:i].strip())
+            start = i + 1
+    parts.append(text[start:].strip())
+    return [p for p in parts if p]

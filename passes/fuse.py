@@ -1,0 +1,328 @@
+"""`fuse`: clusters of tensors that one loop nest can compute become one `fused` tensor with a body graph.
+
+From the results backwards, a tensor joins the cluster of its users:
+
+    all users in one cluster          -> join it, if the loop nest takes it (`analysis.loops.Nest.add`)
+    users in several clusters         -> merge those clusters first, if one nest can be made of them
+    some users outside any cluster    -> join as a further result, if no path leads from them into the cluster
+    free to compute again (a scalar)  -> join every cluster that uses it
+
+and otherwise begins a cluster of its own. Since every path from a joining tensor into its cluster is direct,
+clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
+
+Invariant: the fused graph computes the same values op by op; a body holds only ops that loop nests know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from graphc.analysis.loops import FREE, INDEXED, Nest, fusible
+from graphc.analysis.users import users
+from graphc.errors import ArgumentError, nearest
+from graphc.ir.build import apply, unpack
+from graphc.ir.graph import Graph, with_inputs
+from graphc.ir.location import inherit
+from graphc.ir.opdef import OPS
+from graphc.ir.tensor import Tensor
+from graphc.ir.text import tensor_names
+
+#: Larger bodies spill registers and compile slowly, and gain nothing: their values would leave L1 anyway.
+MEMBER_LIMIT = 96
+OPERAND_LIMIT = 24
+#: How many tensors to look at when asking whether a path leads from one place to another.
+SEARCH_LIMIT = 64
+
+
+@dataclass(eq=False)
+class Cluster:
+    """Tensors that will be one `fused` tensor, and their loop nest."""
+
+    nest: Nest
+
+    @property
+    def members(self) -> Iterable[Tensor]:
+        """The tensors of the cluster."""
+        return self.nest.members
+
+
+@dataclass
+class Clusters:
+    """The clusters of a graph.
+
+    Attributes:
+        graph: the graph that was looked at.
+        homes: the clusters that compute a tensor; several only for tensors that are free to compute again.
+        reasons: why a tensor did not join the cluster of its users.
+        separate: tensors that are needed outside the clusters that compute them again.
+    """
+
+    graph: Graph
+    homes: dict[Tensor, list[Cluster]] = field(default_factory=dict)
+    reasons: dict[Tensor, str] = field(default_factory=dict)
+    separate: set[Tensor] = field(default_factory=set)
+
+
+def fuse(graph: Graph) -> Graph:
+    """The graph with each cluster of two or more tensors as one `fused` tensor."""
+    return _Rebuild(form_clusters(graph)).graph()
+
+
+def form_clusters(graph: Graph) -> Clusters:
+    """Which tensors of `graph` are computed together, and why others are not."""
+    return _Former(graph).run()
+
+
+class _Former:
+    """The walk from the results backwards."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.users = users(graph)
+        self.roots = set(graph.roots)
+        self.order = {t: i for i, t in enumerate(graph.tensors)}
+        self.found = Clusters(graph)
+
+    def run(self) -> Clusters:
+        for tensor in reversed(self.found.graph.tensors):
+            if not fusible(tensor):
+                continue
+            if tensor.op.name in FREE:
+                self._place_free(tensor)
+            else:
+                self._place(tensor)
+        return self.found
+
+    def _place(self, tensor: Tensor) -> None:
+        homes = self.found.homes
+        clusters = list(dict.fromkeys(c for u in self.users[tensor] for c in homes.get(u, ())))
+        outside = [u for u in self.users[tensor] if not homes.get(u)]
+        needed = tensor in self.roots or bool(outside) or any(u in self.found.separate for u in self.users[tensor])
+        reason = "no neighbour can be computed by a loop nest" if not clusters else None
+        if len(clusters) > 1:
+            reason = self._merge(clusters)
+            clusters = [homes[u][0] for u in self.users[tensor] if homes.get(u)][:1]
+        if reason is None and self._reaches(outside, clusters[0]):
+            reason = "another user of it must run before the cluster, and after it"
+        if reason is None:
+            reason = self._join(tensor, clusters[0], is_result=needed)
+        if reason is None:
+            homes[tensor] = [clusters[0]]
+            return
+        self.found.reasons[tensor] = reason
+        if not _stays_view(tensor, self.users[tensor]):
+            self._begin(tensor)
+
+    def _place_free(self, tensor: Tensor) -> None:
+        """Into each cluster that uses it; and on its own where something else needs it in memory."""
+        homes = self.found.homes
+        joined: list[Cluster] = []
+        needed = tensor in self.roots
+        for user in self.users[tensor]:
+            clusters = homes.get(user, [])
+            needed = needed or not clusters or user in self.found.separate
+            for cluster in clusters:
+                if cluster in joined:
+                    continue
+                reason = self._join(tensor, cluster, is_result=False)
+                if reason is None:
+                    joined.append(cluster)
+                else:
+                    self.found.reasons[tensor] = reason
+                    needed = True
+        if joined:
+            homes[tensor] = joined
+            if needed:
+                self.found.separate.add(tensor)
+        elif tensor.op.name in INDEXED:
+            self._begin(tensor)
+
+    def _begin(self, tensor: Tensor) -> None:
+        cluster = Cluster(Nest.around(tensor))
+        if self._join(tensor, cluster, is_result=True) is None:
+            self.found.homes[tensor] = [cluster]
+
+    def _join(self, tensor: Tensor, cluster: Cluster, *, is_result: bool) -> str | None:
+        nest = cluster.nest
+        if len(nest.members) >= MEMBER_LIMIT:
+            return f"the cluster already has {MEMBER_LIMIT} tensors"
+        if len(nest.positions) - len(nest.members) > OPERAND_LIMIT:
+            return f"the cluster already has {OPERAND_LIMIT} operands"
+        return nest.add(tensor, is_result=is_result)
+
+    def _merge(self, clusters: list[Cluster]) -> str | None:
+        """Make one cluster of several; or say why not, and leave them."""
+        if sum(len(c.nest.members) for c in clusters) > MEMBER_LIMIT:
+            return f"its users' clusters have more than {MEMBER_LIMIT} tensors together"
+        members = {t for c in clusters for t in c.members}
+        for cluster in clusters:
+            following = [u for t in cluster.members for u in self.users[t] if u not in members]
+            if any(self._reaches(following, other) for other in clusters):
+                return "its users are in clusters that cannot run as one: a path leads out of one into another"
+        ordered = sorted(members, key=self.order.__getitem__)
+        results = [t for t in ordered if t.op.name not in FREE and self._is_result(t, members)]
+        nest = Nest.fitted(results, ordered)
+        if isinstance(nest, str):
+            return f"its users are in clusters with different loops ({nest})"
+        merged = Cluster(nest)
+        for t in members:
+            kept = [c for c in self.found.homes[t] if c not in clusters]
+            self.found.homes[t] = [merged, *kept]
+        return None
+
+    def _is_result(self, tensor: Tensor, members: set[Tensor]) -> bool:
+        separate = self.found.separate
+        return tensor in self.roots or any(u not in members or u in separate for u in self.users[tensor])
+
+    def _reaches(self, starts: Sequence[Tensor], cluster: Cluster) -> bool:
+        """Whether a path may lead from tensors outside into `cluster`; True when the search gets too long."""
+        stack, seen = list(starts), set(starts)
+        while stack:
+            tensor = stack.pop()
+            homes = self.found.homes.get(tensor, [])
+            if cluster in homes:
+                return True
+            if len(seen) > SEARCH_LIMIT:
+                return True
+            # Whoever enters a cluster comes out of all its results.
+            for source in (tensor, *(t for home in homes for t in home.members)):
+                for user in self.users[source]:
+                    if user not in seen:
+                        seen.add(user)
+                        stack.append(user)
+        return False
+
+
+def _stays_view(tensor: Tensor, using: Sequence[Tensor]) -> bool:
+    """A reshape costs nothing by itself, nor does a transpose that only matrix products read."""
+    if tensor.op.name == "reshape":
+        return True
+    return tensor.op.name == "permute_dims" and bool(using) and all(u.op.name == "matmul" for u in using)
+
+
+class _Rebuild:
+    """The graph with its clusters of two or more tensors as `fused` ones."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self.clusters = clusters
+        self.source = clusters.graph
+        self.order = {t: i for i, t in enumerate(self.source.tensors)}
+        self.users = users(self.source)
+        self.roots = set(self.source.roots)
+        self.new: dict[Tensor, Tensor] = {t: t for t in self.source.inputs}
+
+    def graph(self) -> Graph:
+        """The rebuilt graph."""
+        for root in self.source.roots:
+            self._make(root)
+        return self.source.with_roots(self.new[root] for root in self.source.roots)
+
+    def _cluster_of(self, tensor: Tensor) -> Cluster | None:
+        """The cluster whose result the tensor is; None if it is made on its own."""
+        homes = self.clusters.homes.get(tensor, ())
+        if len(homes) != 1 or tensor in self.clusters.separate or tensor.op.name in ("const", "dim"):
+            return None
+        computing = [t for t in homes[0].members if t.op.name not in ("const", "dim")]
+        return homes[0] if len(computing) > 1 and self._is_result(tensor, homes[0]) else None
+
+    def _is_result(self, tensor: Tensor, cluster: Cluster) -> bool:
+        members, separate = cluster.nest.members, self.clusters.separate
+        return tensor in self.roots or any(u not in members or u in separate for u in self.users[tensor])
+
+    def _make(self, wanted: Tensor) -> None:
+        """Make a tensor and, first, what it needs; iterative."""
+        stack = [wanted]
+        while stack:
+            tensor = stack[-1]
+            if tensor in self.new:
+                stack.pop()
+                continue
+            cluster = self._cluster_of(tensor)
+            needs = list(self._operands(cluster)) if cluster else list(tensor.inputs)
+            missing = [t for t in needs if t not in self.new]
+            if missing:
+                stack.extend(reversed(missing))
+            elif cluster:
+                self._make_fused(cluster, needs)
+            else:
+                self.new[tensor] = with_inputs(tensor, tuple(self.new[i] for i in tensor.inputs))
+
+    def _ordered(self, cluster: Cluster) -> list[Tensor]:
+        return sorted(cluster.members, key=self.order.__getitem__)
+
+    def _operands(self, cluster: Cluster) -> Iterator[Tensor]:
+        """What the cluster reads from outside, each once."""
+        members = cluster.nest.members
+        yield from dict.fromkeys(i for t in self._ordered(cluster) for i in t.inputs if i not in members)
+
+    def _make_fused(self, cluster: Cluster, operands: list[Tensor]) -> None:
+        parameters = {
+            t: Tensor(OPS["placeholder"], (), {}, t.type, t.location, f"p{i}") for i, t in enumerate(operands)
+        }
+        inside: dict[Tensor, Tensor] = dict(parameters)
+        ordered = self._ordered(cluster)
+        for tensor in ordered:
+            inside[tensor] = with_inputs(tensor, tuple(inside[i] for i in tensor.inputs))
+        results = [
+            t for t in ordered if t.op.name not in ("const", "dim") and self._cluster_of(t) is cluster
+        ]
+        body = Graph("body", tuple(parameters.values()), tuple(inside[t] for t in results))
+        with inherit(results[-1].location):
+            hint = results[0].hint if len(results) == 1 else None
+            fused = apply(OPS["fused"], *(self.new[t] for t in operands), hint=hint, body=body)
+        if len(results) == 1:
+            self.new[results[0]] = fused
+            return
+        for tensor, part in zip(results, unpack(fused)):
+            location, hint = tensor.location, tensor.hint
+            self.new[tensor] = Tensor(part.op, part.inputs, part.attrs, part.type, location, hint)
+
+
+class _Stage(Protocol):
+    name: str
+    graph: Graph
+
+
+class _HasStages(Protocol):
+    @property
+    def stages(self) -> Sequence[_Stage]: ...
+
+
+def explain(trace: _HasStages, first: str, second: str) -> str:
+    """Why two tensors of the graph before `fuse` run in one kernel, or in two.
+
+    Args:
+        trace: the graph after each pass.
+        first, second: tensor names, as the graph before `fuse` prints them.
+
+    Raises:
+        ArgumentError: there is no such tensor, or fusion was left out.
+    """
+    names = [stage.name for stage in trace.stages]
+    if "fuse" not in names:
+        raise ArgumentError("why: the pass 'fuse' was left out")
+    position = names.index("fuse")
+    graph = trace.stages[position - 1].graph
+    by_name = {name: tensor for tensor, name in tensor_names(graph).items()}
+    for name in (first, second):
+        if name not in by_name:
+            raise ArgumentError(
+                f"why: before fuse there is no tensor %{name}; see dump({names[position - 1]!r})",
+                hint=nearest(name, by_name),
+            )
+    clusters = form_clusters(graph)
+    a, b = by_name[first], by_name[second]
+    shared = [c for c in clusters.homes.get(a, ()) if c in clusters.homes.get(b, ())]
+    if shared:
+        count = len(shared[0].nest.members)
+        return f"%{first} and %{second} are fused: one kernel of {count} tensors computes both"
+    lines = [f"%{first} and %{second} are not fused"]
+    for name, tensor in ((first, a), (second, b)):
+        if not fusible(tensor):
+            lines.append(f"%{name}: {tensor.op.name} runs as a step of its own, not in a loop nest")
+        elif tensor in clusters.reasons:
+            lines.append(f"%{name} does not join its users: {clusters.reasons[tensor]}")
+    if len(lines) == 1:
+        lines.append("neither is a neighbour of the other's cluster")
+    return "\n".join(lines)

@@ -1,0 +1,116 @@
+"""One name for each size: sizes that the graph requires to be equal are written alike.
+
+`close` lists the equalities that the type rules rely on (`n == 64`, `n == m`); a call checks them before
+anything runs. So from here on the later symbol may be replaced by the earlier, or by the number, everywhere:
+types that differ by such a symbol become the same type, and rules need not ask whether `n` is `m`. Symbols
+that `placeholder((None, 64))` made fresh, as `x_0'7`, become plain `x_0`, so that the text of a graph does
+not depend on what was built before it.
+
+Invariant: every symbol left is a bare extent of some input, as before; the inputs are new tensors in the same
+order; `constraints` keeps what cannot be expressed by replacing symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from graphc.ir import dims
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph, map_sizes
+from graphc.ir.tensor import Tensor, Variable
+from graphc.ir.text import is_graph
+
+
+def unify(graph: Graph) -> Graph:
+    """`graph` with one name for each size.
+
+    >>> import graphc as gc
+    >>> graph = gc.parse('''
+    ... graph @f(%x: f32[n], %y: f32[m]) {
+    ...   require n == m by add
+    ...   %0 = add %x, %y : f32[n]
+    ...   return %0
+    ... }''')
+    >>> print(unify(graph).inputs[1].type)
+    f32[n]
+    """
+    solution = solve(graph)
+    names = _plain_names(graph.symbols)
+    values: dict[str, Size] = {name: dims.symbol(plain) for name, plain in names.items() if plain != name}
+    values |= {name: dims.substitute(size, values) for name, size in solution.items()}
+    return _substitute(graph, values) if values else graph
+
+
+def solve(graph: Graph) -> dict[str, Size]:
+    """What the graph's constraints make of its symbols: symbol -> a number, or a size of other symbols.
+
+    A number is preferred, then a name that the user gave, then the name that comes first in the inputs.
+    """
+    rank = {name: ("'" in name, position) for position, name in enumerate(graph.symbols)}
+    values: dict[str, Size] = {}
+    for constraint in graph.constraints:
+        left, right = _resolve(constraint.left, values), _resolve(constraint.right, values)
+        if left == right:
+            continue
+        options = []
+        for size, other in ((left, right), (right, left)):
+            name = dims.bare_symbol(size)
+            if name in rank and name not in dims.symbols_of(other):
+                options.append((name, other))
+        if options:  # of two bare symbols, the later one goes
+            name, size = max(options, key=lambda option: rank[option[0]])
+            values[name] = size
+    return {name: _resolve(size, values) for name, size in values.items()}
+
+
+def _resolve(size: Size, values: Mapping[str, Size]) -> Size:
+    """`size` with symbols replaced until none of them has a value."""
+    while any(name in values for name in dims.symbols_of(size)):
+        size = dims.substitute(size, values)
+    return size
+
+
+def _plain_names(symbols: Iterable[str]) -> dict[str, str]:
+    """A name without a prime for each symbol, where one is free; the same for the same inputs."""
+    names = list(symbols)
+    taken = {name for name in names if "'" not in name}
+    plain = {}
+    for name in names:
+        base, prime, _ = name.partition("'")
+        candidate, number = base, 1
+        while prime and candidate in taken:
+            number += 1
+            candidate = f"{base}_{number}"
+        taken.add(candidate)
+        plain[name] = candidate
+    return plain
+
+
+def _substitute(graph: Graph, values: Mapping[str, Size]) -> Graph:
+    """`graph` with symbols replaced in all types, attributes, bodies and constraints."""
+
+    def replaced(size: Size) -> Size:
+        return dims.substitute(size, values)
+
+    new: dict[Tensor, Tensor] = {}
+    for tensor in graph.tensors:
+        inputs = tuple(new[operand] for operand in tensor.inputs)
+        type_ = map_sizes(tensor.type, replaced)
+        attrs = {
+            name: _substitute(value, values) if is_graph(value) else map_sizes(value, replaced)
+            for name, value in tensor.attrs.items()
+        }
+        if isinstance(tensor, Variable):
+            new[tensor] = tensor
+        else:
+            new[tensor] = Tensor(tensor.op, inputs, attrs, type_, tensor.location, tensor.hint)
+    constraints = (
+        replace(c, left=replaced(c.left), right=replaced(c.right))
+        for c in graph.constraints
+        if replaced(c.left) != replaced(c.right)
+    )
+    kept = graph.with_roots(new[root] for root in graph.roots)
+    return replace(kept, inputs=tuple(new[t] for t in graph.inputs), constraints=tuple(constraints))
+
+
