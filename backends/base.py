@@ -22,7 +22,7 @@ class Executable(Protocol):
         """Texts for inspection: "plan" always, "llvm" and "asm" where there is machine code."""
         ...
 
-    def __call__(self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, as fresh arrays; variables are updated, all of them or, if an op fails, none."""
         ...
 

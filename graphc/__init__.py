@@ -1,8 +1,31 @@
 """graphc: define a graph of array mathematics, optimise it by readable passes, run it by NumPy or LLVM."""
 
-import graphc.ops.fused  # registers the op that passes/fuse.py makes
+import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
 from graphc import linalg
+from graphc.errors import (
+    ArgumentError,
+    CheckError,
+    CodegenError,
+    DTypeError,
+    FeedError,
+    FlagError,
+    GradientError,
+    GraphcError,
+    GraphError,
+    IndexOutOfBoundsError,
+    InternalError,
+    LinearAlgebraError,
+    ParseError,
+    PassError,
+    ShapeError,
+    SymbolicUseError,
+    VerifyError,
+)
+from graphc.function import Function, function
 from graphc.ir.build import constant
+from graphc.ir.graph import Graph
+from graphc.ir.parse import parse
+from graphc.ir.tensor import Tensor, Variable
 from graphc.ops import random
 from graphc.ops.arithmetic import (
     abs,
@@ -26,6 +49,7 @@ from graphc.ops.arithmetic import (
     subtract,
     trunc,
 )
+from graphc.ops.assignment import assign, assign_add, assign_sub
 from graphc.ops.bitwise import (
     bitwise_and,
     bitwise_invert,
@@ -128,6 +152,10 @@ from graphc.ops.transcendental import (
     tan,
     tanh,
 )
+from graphc.passes import register_pass, register_rule
+from graphc.passes.gradient import grad, jvp, vjp
+from graphc.passes.jacobian import hessian, jacobian
+from graphc.session import Session
 
 # NumPy's names of the same functions
 absolute = abs
@@ -151,6 +179,28 @@ transpose = permute_dims
 concatenate = concat
 
 __all__ = [
+    "ArgumentError",
+    "CheckError",
+    "CodegenError",
+    "DTypeError",
+    "FeedError",
+    "FlagError",
+    "Function",
+    "GradientError",
+    "Graph",
+    "GraphError",
+    "GraphcError",
+    "IndexOutOfBoundsError",
+    "InternalError",
+    "LinearAlgebraError",
+    "ParseError",
+    "PassError",
+    "Session",
+    "ShapeError",
+    "SymbolicUseError",
+    "Tensor",
+    "Variable",
+    "VerifyError",
     "abs",
     "absolute",
     "acos",
@@ -174,6 +224,9 @@ __all__ = [
     "asin",
     "asinh",
     "assert_",
+    "assign",
+    "assign_add",
+    "assign_sub",
     "astype",
     "atan",
     "atan2",
@@ -220,16 +273,21 @@ __all__ = [
     "fmod",
     "full",
     "full_like",
+    "function",
     "gather",
     "gelu",
     "getitem",
+    "grad",
     "greater",
     "greater_equal",
+    "hessian",
     "hypot",
     "invert",
     "isfinite",
     "isinf",
     "isnan",
+    "jacobian",
+    "jvp",
     "leaky_relu",
     "left_shift",
     "less",
@@ -237,9 +295,9 @@ __all__ = [
     "linalg",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
@@ -267,6 +325,7 @@ __all__ = [
     "ones_like",
     "outer",
     "pad",
+    "parse",
     "permute_dims",
     "placeholder",
     "positive",
@@ -276,6 +335,8 @@ __all__ = [
     "prod",
     "random",
     "reciprocal",
+    "register_pass",
+    "register_rule",
     "relu",
     "remainder",
     "repeat",
@@ -323,6 +384,7 @@ __all__ = [
     "var",
     "variable",
     "vecdot",
+    "vjp",
     "where",
     "zeros",
     "zeros_like",

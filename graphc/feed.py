@@ -30,8 +30,8 @@ class Feeder:
             for t in graph.inputs
         ]
 
-    def arrays(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[np.ndarray], dict[str, int]]:
-        """The arrays in input order, and the values of the symbolic sizes.
+    def arrays(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[np.ndarray]:
+        """The arrays in input order.
 
         Raises:
             FeedError: too many or too few arguments, an unknown or doubled name, or a value that is no array.
@@ -39,7 +39,8 @@ class Feeder:
         """
         values = self._in_order(args, kwargs)
         arrays = [self._convert(i, value) for i, value in enumerate(values)]
-        return arrays, self._sizes(arrays)
+        self._check_sizes(arrays)
+        return arrays
 
     def _in_order(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         inputs = self.graph.inputs
@@ -113,7 +114,7 @@ class Feeder:
                 raise DTypeError(f"{label}: a value is out of bounds for {dtype}", location=tensor.location)
         return array.astype(dtype)
 
-    def _sizes(self, arrays: Sequence[np.ndarray]) -> dict[str, int]:
+    def _check_sizes(self, arrays: Sequence[np.ndarray]) -> None:
         sizes: dict[str, int] = {}
         origin: dict[str, str] = {}
         for tensor, array, label, bare in zip(self.graph.inputs, arrays, self.labels, self._bare):
@@ -142,4 +143,3 @@ class Feeder:
                     f"{constraint.reason} needs {constraint.left} == {constraint.right}, but {left} != {right}: {brought}",
                     location=constraint.location,
                 )
-        return sizes

@@ -77,12 +77,12 @@ class Function:
             FeedError, ShapeError, DTypeError: an argument does not fit its input.
             IndexOutOfBoundsError, CheckError: an op refuses the values; no variable has changed then.
         """
-        arrays, sizes = self._feeder.arrays(args, kwargs)
+        arrays = self._feeder.arrays(args, kwargs)
         if self._variables:
             with self._locked():
-                outputs = self._executable(arrays, sizes)
+                outputs = self._executable(arrays)
         else:
-            outputs = self._executable(arrays, sizes)
+            outputs = self._executable(arrays)
         if isinstance(self._structure, Tensor):
             return outputs[0]
         return unflatten(self._structure, outputs)

@@ -10,6 +10,21 @@ from graphc.ops.movement import matrix_transpose
 from graphc.ops.solving import det, inv, slogdet, solve
 
 __all__ = [
-    "cholesky", "det", "diagonal", "eigh", "eigvalsh", "inv", "matmul", "matrix_transpose", "outer", "qr", "slogdet",
-    "solve", "svd", "svdvals", "tensordot", "trace", "vecdot",
+    "cholesky",
+    "det",
+    "diagonal",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_transpose",
+    "outer",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "trace",
+    "vecdot",
 ]

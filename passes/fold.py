@@ -22,7 +22,7 @@ from graphc.ir.types import TupleType
 
 #: A folded constant has at most this many elements, unless the operands it replaces have more.
 SIZE_LIMIT = 1024
-#: Cheap to make and long to store: left as they are, though what uses them may be folded.
+#: Cheap to make and long to store: a kernel computes them in passing, so they and what uses them stay.
 _GENERATED = frozenset({"iota", "broadcast_to"})
 
 
@@ -37,6 +37,8 @@ def fold(graph: Graph) -> Graph:
             return result
         if not _can_fold(result) or not all(operand in values for operand in inputs):
             return result
+        if tensor.op.name in _GENERATED and result.tensor_type.size != 1:
+            return result
         operands = [values[operand] for operand in inputs]
         if not _is_small(result, operands):
             return result
@@ -45,7 +47,7 @@ def fold(graph: Graph) -> Graph:
         except GraphcError:
             return result
         check_value(result, value, {})
-        if isinstance(value, tuple) or tensor.op.name in _GENERATED:  # a tuple has no constant; see `get`
+        if isinstance(value, tuple):  # a tuple has no constant; see `get`
             values[result] = value
             return result
         array = np.array(value, order="C", copy=True)

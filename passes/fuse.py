@@ -19,13 +19,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from graphc.analysis.loops import FREE, INDEXED, Nest, fusible
+from graphc.analysis.loops import FREE, Nest, fusible
 from graphc.analysis.users import users
 from graphc.errors import ArgumentError, nearest
 from graphc.ir.build import apply, unpack
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.location import inherit
-from graphc.ir.opdef import OPS
+from graphc.ir.opdef import OPS, Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.text import tensor_names
 
@@ -33,7 +33,7 @@ from graphc.ir.text import tensor_names
 MEMBER_LIMIT = 96
 OPERAND_LIMIT = 24
 #: How many tensors to look at when asking whether a path leads from one place to another.
-SEARCH_LIMIT = 64
+SEARCH_LIMIT = 256
 
 
 @dataclass(eq=False)
@@ -82,13 +82,14 @@ class _Former:
         self.users = users(graph)
         self.roots = set(graph.roots)
         self.order = {t: i for i, t in enumerate(graph.tensors)}
+        self.free = _free_tensors(graph)
         self.found = Clusters(graph)
 
     def run(self) -> Clusters:
         for tensor in reversed(self.found.graph.tensors):
             if not fusible(tensor):
                 continue
-            if tensor.op.name in FREE:
+            if tensor in self.free:
                 self._place_free(tensor)
             else:
                 self._place(tensor)
@@ -135,7 +136,7 @@ class _Former:
             homes[tensor] = joined
             if needed:
                 self.found.separate.add(tensor)
-        elif tensor.op.name in INDEXED:
+        elif tensor.op.name not in ("const", "dim"):
             self._begin(tensor)
 
     def _begin(self, tensor: Tensor) -> None:
@@ -157,11 +158,11 @@ class _Former:
             return f"its users' clusters have more than {MEMBER_LIMIT} tensors together"
         members = {t for c in clusters for t in c.members}
         for cluster in clusters:
-            following = [u for t in cluster.members for u in self.users[t] if u not in members]
+            following = [u for t in self._computed(cluster) for u in self.users[t] if u not in members]
             if any(self._reaches(following, other) for other in clusters):
                 return "its users are in clusters that cannot run as one: a path leads out of one into another"
         ordered = sorted(members, key=self.order.__getitem__)
-        results = [t for t in ordered if t.op.name not in FREE and self._is_result(t, members)]
+        results = [t for t in ordered if t not in self.free and self._is_result(t, members)]
         nest = Nest.fitted(results, ordered)
         if isinstance(nest, str):
             return f"its users are in clusters with different loops ({nest})"
@@ -171,27 +172,49 @@ class _Former:
             self.found.homes[t] = [merged, *kept]
         return None
 
+    def _computed(self, cluster: Cluster) -> Iterator[Tensor]:
+        """The members that other clusters may read; free ones they compute again."""
+        return (t for t in cluster.members if t not in self.free)
+
     def _is_result(self, tensor: Tensor, members: set[Tensor]) -> bool:
         separate = self.found.separate
         return tensor in self.roots or any(u not in members or u in separate for u in self.users[tensor])
 
     def _reaches(self, starts: Sequence[Tensor], cluster: Cluster) -> bool:
-        """Whether a path may lead from tensors outside into `cluster`; True when the search gets too long."""
+        """Whether a path may lead from tensors outside into `cluster`; True when the search gets too long.
+
+        Users stand after their operands, so a tensor behind the cluster's last one can only lead back into it
+        by way of a cluster: whoever enters one comes out of all its results.
+        """
+        last = max(self.order[t] for t in cluster.members)
         stack, seen = list(starts), set(starts)
+        entered: set[Cluster] = set()
         while stack:
             tensor = stack.pop()
-            homes = self.found.homes.get(tensor, [])
+            homes = self.found.homes.get(tensor, []) if tensor not in self.free else []
             if cluster in homes:
                 return True
             if len(seen) > SEARCH_LIMIT:
                 return True
-            # Whoever enters a cluster comes out of all its results.
-            for source in (tensor, *(t for home in homes for t in home.members)):
-                for user in self.users[source]:
-                    if user not in seen:
-                        seen.add(user)
-                        stack.append(user)
+            for source in (tensor, *(t for home in homes if home not in entered for t in self._computed(home))):
+                if self.order[source] < last:
+                    following = [u for u in self.users[source] if u not in seen]
+                    seen.update(following)
+                    stack += following
+            entered.update(homes)
         return False
+
+
+def _free_tensors(graph: Graph) -> set[Tensor]:
+    """Tensors that any kernel may compute again: sources, broadcasts, and scalars of nothing but such."""
+    free: set[Tensor] = set()
+    for tensor in graph.tensors:
+        if not fusible(tensor):
+            continue
+        scalar = bool(tensor.inputs) and tensor.op.has(Trait.ELEMENTWISE) and tensor.tensor_type.size == 1
+        if tensor.op.name in FREE or (scalar and all(i in free for i in tensor.inputs)):
+            free.add(tensor)
+    return free
 
 
 def _stays_view(tensor: Tensor, using: Sequence[Tensor]) -> bool:

@@ -91,7 +91,7 @@ def optimise(
         native: the ops that the backend takes; the others are decomposed.
         skip: the names of passes to leave out.
         check: 0: nothing is checked. 1: the input and the result are verified. 2: the result of each pass is
-            verified, and each pass sees independent tensors in a random order. 3: the values are compared too.
+            verified, and each pass sees independent tensors in a random order. 3: values are compared too.
         fast_math: allow rules that change values.
         extra: passes for this run alone, placed before `fuse`.
         passes: the names of the passes to run, in order, instead of the whole pipeline.

@@ -47,8 +47,8 @@ class Pass:
 PIPELINE: tuple[Pass, ...] = (
     Pass("unify", unify, required=True, values="same"),  # one name for each size
     Pass("prune", prune, values="same"),  # only what the outputs need
-    Pass("stabilize", stabilize.run, ("fast_math", "fired"), values="better"),  # log(softmax(x)) -> log_softmax(x)
-    Pass("decompose", decompose, ("native", "fired"), required=True),  # what the backend lacks, by simpler ops
+    Pass("stabilize", stabilize.run, ("fast_math", "fired"), values="better"),  # log(1 + x) -> log1p(x)
+    Pass("decompose", decompose, ("native", "fired"), required=True),  # what a backend lacks, by simpler ops
     Pass("fold", fold, values="same"),  # constants in, constant out
     Pass("simplify", simplify.run, ("fast_math", "fired")),  # x * 1 -> x
     Pass("cse", cse, values="same"),  # what is computed twice is computed once
@@ -121,7 +121,7 @@ def register_pass(
 
     Args:
         name: its name in flags, dumps and errors.
-        function: `Graph -> Graph`, with the same inputs and outputs; `Graph.rebuild` is the usual way to write it.
+        function: `Graph -> Graph`, with the same inputs and outputs; `Graph.rebuild` is the usual way.
         after: the pass to place it behind.
         before: the pass to place it in front of; by default "fuse".
 

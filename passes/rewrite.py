@@ -66,8 +66,13 @@ class Rule:
 
     def op_names(self) -> list[str]:
         """The names of the ops that it is asked about, traits resolved."""
-        wanted = [[op] if isinstance(op, str) else [o.name for o in OPS.values() if o.has(op)] for op in self.ops]
-        return list(dict.fromkeys(name for names in wanted for name in names))
+        names: dict[str, None] = {}
+        for wanted in self.ops:
+            if isinstance(wanted, str):
+                names[wanted] = None
+            else:
+                names.update(dict.fromkeys(op.name for op in OPS.values() if op.has(wanted)))
+        return list(names)
 
     @property
     def algebra(self) -> str:

@@ -217,8 +217,10 @@ def signs_cancel(t: Tensor) -> Tensor | None:
     %1 = negative %y : f32[n]
     %2 = multiply %0, %1 : f32[n]
     """
-    x, y = t.inputs
-    return make(t.op.name, x.inputs[0], y.inputs[0]) if is_op(x, "negative") and is_op(y, "negative") else None
+    if not all(is_op(operand, "negative") for operand in t.inputs):
+        return None
+    x, y = (operand.inputs[0] for operand in t.inputs)
+    return make(t.op.name, x, y)
 
 
 @simplify("multiply")
@@ -425,7 +427,7 @@ def cast_of_lossless_cast(t: Tensor) -> Tensor | None:
         return None
     # A float out of an integer's range converts to whatever the machine's instruction for that pair of types
     # gives, so the way through a float may be left out only where everything is in range.
-    if is_float(y.dtype) and not is_float(t.dtype) and t.dtype.kind != "b" and not _is_lossless(x.dtype, t.dtype):
+    if is_float(y.dtype) and t.dtype.kind in "iu" and not _is_lossless(x.dtype, t.dtype):
         return None
     return x if x.dtype == t.dtype else make("cast", x, dtype=t.dtype)
 

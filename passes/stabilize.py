@@ -1,8 +1,8 @@
 """Formulas as they are written by hand, replaced by those that neither overflow nor cancel.
 
-A rule here may change values only for the better: where the formula as written is accurate, the result differs
-by rounding; where it overflows, cancels or divides 0 by 0, the result is the true value. So these rules run
-first, while the user's formulas are still whole.
+A rule here may change values only for the better: where the formula as written is accurate, the result
+differs by rounding; where it overflows, cancels or divides 0 by 0, the result is the true value. These rules
+run first, while the user's formulas are still whole.
 
 Invariant: each right-hand side is at least as accurate as its left-hand side for every input, and equal to it
 in exact arithmetic.

@@ -1,8 +1,8 @@
 """Do two graphs compute the same? Run both by the interpreter on the same seeded inputs.
 
-Rounding is told from error by Monte Carlo arithmetic (D. S. Parker, UCLA CSD-970002, 1997): the first graph runs
-again with every rounded result moved by one unit in the last place at random, and the spread that this makes is
-what different rounding can explain; however badly conditioned the graph is.
+Rounding is told from error by Monte Carlo arithmetic (D. S. Parker, UCLA CSD-970002, 1997): the first graph
+runs again with every rounded result moved by one unit in the last place at random, and the spread that this
+makes is what different rounding can explain; however badly conditioned the graph is.
 
 Invariant: the same graphs and seed give the same verdict.
 """
@@ -113,8 +113,8 @@ def difference(before: Graph, after: Graph, samples: Samples, values: str, seed:
         before: the graph that is right.
         after: the graph that stands in for it; with the same inputs and variables.
         samples: what to run them on.
-        values: "same" for equality to the bit (but for NaNs); "rounded" if it may round differently; "better" if
-            it may besides be finite or a number where `before` overflowed.
+        values: "same" for equality to the bit (but for NaNs); "rounded" if it may round differently;
+            "better" if it may besides be finite or a number where `before` overflowed.
         seed: for the noise.
     """
     expected, failure = _run(before, samples)

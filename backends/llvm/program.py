@@ -47,31 +47,31 @@ class Program:
         self._segments = [
             kind(self._library.address(s)) if isinstance(s, str) else s for s in self._entries.segments
         ]
+        self._symbols = _symbols(graph)
         self._slots = list(enumerate(self.plan.buffers))
         self._calls: dict[SizeKey, _Frames] = {}
         self._constants = _constants(graph)
         self._variables = [v for v in graph.variables if isinstance(v, Variable)]
         self.artifacts: Mapping[str, str] = _Artifacts(self)
 
-    def __call__(self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs, as fresh arrays; variables are updated in place.
 
         Raises:
             IndexOutOfBoundsError: a gather or scatter met an index outside its axis.
             GraphcError: a host step refuses its operands. MemoryError: the arena does not fit.
         """
-        frames = self._frames_for(sizes)
+        frames = self._frames_for(tuple(arrays[number].shape[axis] for number, axis in self._symbols.values()))
         frame = frames.take()
         try:
             return frame.run(self._segments, arrays)
         finally:
             frames.give(frame)
 
-    def _frames_for(self, sizes: Mapping[str, int]) -> _Frames:
-        key = tuple(sizes.values())
+    def _frames_for(self, key: SizeKey) -> _Frames:
         found = self._calls.get(key)
         if found is None:
-            found = _Frames(self, dict(sizes))
+            found = _Frames(self, dict(zip(self._symbols, key)))
             while len(self._calls) >= _LAYOUTS_KEPT:
                 try:
                     self._calls.pop(next(iter(self._calls)))
@@ -186,6 +186,17 @@ class _Frame:
             f"{name}: index {self.error[1]} is out of bounds for axis {site.axis} with size {self.error[2]}",
             location=tensor.location,
         )
+
+
+def _symbols(graph: Graph) -> dict[str, tuple[int, int]]:
+    """For each symbolic size, the input and the axis that bring its value."""
+    found: dict[str, tuple[int, int]] = {}
+    for number, tensor in enumerate(graph.inputs):
+        for axis, size in enumerate(tensor.shape):
+            name = dims.bare_symbol(size)
+            if name is not None:
+                found.setdefault(name, (number, axis))
+    return found
 
 
 def _address(array: np.ndarray) -> int:

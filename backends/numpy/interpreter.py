@@ -22,9 +22,9 @@ class InterpretedGraph:
         self.graph = graph
         self.artifacts: Mapping[str, str] = {"plan": f"interpreted, {len(graph.tensors)} tensors in this order:\n{graph}"}
 
-    def __call__(self, arrays: Sequence[np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for checked arrays; then the updates are stored."""
-        values = [np.array(v, order="C", copy=True) for v in evaluate(self.graph, arrays, sizes=sizes)]
+        values = [np.array(v, order="C", copy=True) for v in evaluate(self.graph, arrays)]
         count = len(self.graph.outputs)
         for (variable, _), value in zip(self.graph.updates, values[count:]):
             variable.storage[...] = value  # type: ignore[attr-defined]

@@ -47,7 +47,9 @@ def as_axis(function: str, axis: Any, rank: int, argument: str = "axis") -> int:
     """
     number = as_integer(function, argument, axis)
     if not -rank <= number < rank:
-        raise ShapeError(f"{function}: {argument} {number} is out of bounds for an array of rank {rank}", location=here())
+        raise ShapeError(
+            f"{function}: {argument} {number} is out of bounds for an array of rank {rank}", location=here()
+        )
     return number % rank
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError
-from graphc.ir.build import TensorLike, apply, as_tensor, cast, promote
+from graphc.ir.build import TensorLike, apply, as_tensor, promote, result_dtype
 from graphc.ir.location import here
 from graphc.ir.opdef import FUNCTIONS, OPS, define, public
 from graphc.ir.tensor import Tensor
@@ -26,6 +26,7 @@ from graphc.ops.elementwise import (
     NUMBER_TO_NUMBER,
     as_array,
     as_numbers,
+    in_dtype,
     zeros_of,
 )
 
@@ -252,10 +253,8 @@ def divide(x: TensorLike, y: TensorLike) -> Tensor:
     >>> gc.divide(gc.constant([1, 2], "int8"), 2).type
     f64[2]
     """
-    operands = promote(x, y)
-    if not is_float(operands[0].dtype):
-        operands = tuple(cast(operand, DTYPES["f64"]) for operand in operands)
-    return apply(OPS["divide"], *operands)
+    dtype = result_dtype(x, y)
+    return apply(OPS["divide"], *in_dtype(dtype if is_float(dtype) else DTYPES["f64"], x, y))
 
 
 # Division with remainder ------------------------------------------------------------------------------------
@@ -392,8 +391,7 @@ def _maximum_gradient(g: Tensor, z: Tensor, x: Tensor, y: Tensor) -> Pair:
 
 
 def _minimum_gradient(g: Tensor, z: Tensor, x: Tensor, y: Tensor) -> Pair:
-    to_larger_x, to_larger_y = _maximum_gradient(g, z, y, x)
-    return to_larger_y, to_larger_x
+    return _maximum_gradient(g, z, y, x)  # x is the smaller one where y is the larger one
 
 
 define("maximum", operands=("x", "y"), infer=NUMBER_TO_NUMBER, eval=as_array(np.maximum), traits=ELEMENTWISE,

@@ -31,10 +31,16 @@ def _iota_type(*, size: Size, dtype: np.dtype[Any]) -> TensorType:
     return TensorType(dtype, (require_not_negative(size),))
 
 
-define("iota", attrs=("size", "dtype"), infer=_iota_type,
-       # Through int64, as the conversion of a count: the larger ones wrap in a narrow integer.
-       eval=lambda *, size, dtype: np.arange(size, dtype=np.int64).astype(dtype), vjp=NOT_DIFFERENTIABLE,
-       traits={Trait.SOURCE}, doc="0, 1, ..., size-1")
+define(
+    "iota",
+    attrs=("size", "dtype"),
+    infer=_iota_type,
+    # Through int64, as the conversion of a count: the larger ones wrap in a narrow integer.
+    eval=lambda *, size, dtype: np.arange(size, dtype=np.int64).astype(dtype),
+    vjp=NOT_DIFFERENTIABLE,
+    traits={Trait.SOURCE},
+    doc="0, 1, ..., size-1",
+)
 
 
 def iota(size: Size, dtype: np.dtype[Any] = _INT64) -> Tensor:
@@ -42,7 +48,7 @@ def iota(size: Size, dtype: np.dtype[Any] = _INT64) -> Tensor:
     return apply(OPS["iota"], size=size, dtype=dtype)
 
 
-# constant fillings -------------------------------------------------------------------------------------------
+# constant fillings ----------------------------------------------------------------------------------------
 
 
 def _dtype(function: str, dtype: Any) -> np.dtype[Any]:
@@ -135,7 +141,7 @@ def ones_like(x: TensorLike, dtype: Any = None) -> Tensor:
     return full_like(x, 1, dtype)
 
 
-# ranges ------------------------------------------------------------------------------------------------------
+# ranges ---------------------------------------------------------------------------------------------------
 
 
 @public
@@ -144,7 +150,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
 
     Args:
         start: the first value; with one argument alone, that is `stop` and the values start at 0.
-        stop: where to end, exclusive. A symbolic size may stand for any of the two; the step is a number then.
+        stop: where to end, exclusive. `start` and `stop` may be symbolic sizes; the step is an integer then.
         step: the distance; not 0.
         dtype: by default int64, or float64 where an argument is a float.
 
@@ -159,15 +165,19 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     """
     first, last = (0, start) if stop is None else (start, stop)
     for name, value in (("start", first), ("stop", last), ("step", step)):
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, Dim)):
-            raise ArgumentError(f"arange: {name} must be a number or a symbolic size, not {value!r}", location=here())
+        if isinstance(value, (bool, np.bool_)) or not isinstance(
+            value, (int, float, np.integer, np.floating, Dim)
+        ):
+            raise ArgumentError(
+                f"arange: {name} must be a number or a symbolic size, not {value!r}", location=here()
+            )
     if step == 0:
         raise ArgumentError("arange: step is 0", location=here())
     wanted = None if dtype is None else _dtype("arange", dtype)
     if isinstance(first, Dim) or isinstance(last, Dim):
         return _symbolic_range(first, last, as_integer("arange", "step", step), wanted or _INT64)
     try:
-        return constant(np.arange(first, last, step, wanted))
+        return constant(np.arange(first, last, step, dtype=wanted))  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise DTypeError(f"arange: {error}", location=here()) from None
 
@@ -217,7 +227,9 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
     intervals = count - 1 if endpoint else count
     divisor = cast(size_value(dims.maximum(intervals, 1)), DTYPES["f64"])
     numbers = cast(iota(count), DTYPES["f64"])
-    values = FUNCTIONS["add"](FUNCTIONS["multiply"](numbers, FUNCTIONS["divide"](last - first, divisor)), first)
+    values = FUNCTIONS["add"](
+        FUNCTIONS["multiply"](numbers, FUNCTIONS["divide"](last - first, divisor)), first
+    )
     if endpoint and count != 1:
         at_end = apply(OPS["equal"], iota(count), size_value(dims.maximum(intervals, 1)))
         values = apply(OPS["where"], at_end, last, values)
@@ -233,7 +245,7 @@ def _float_scalar(name: str, value: Any) -> Tensor:
     return cast(tensor, DTYPES["f64"])
 
 
-# matrices ----------------------------------------------------------------------------------------------------
+# matrices -------------------------------------------------------------------------------------------------
 
 
 def _diagonal_numbers(rows: Size, columns: Size) -> tuple[Tensor, Tensor]:
@@ -359,6 +371,8 @@ def meshgrid(*xs: TensorLike, indexing: str = "xy") -> list[Tensor]:
         order[:2] = [1, 0]
     shape = tuple(vectors[i].shape[0] for i in order)
     return [
-        broadcast_to(reshape(v, tuple(v.shape[0] if order[i] == number else 1 for i in range(len(order)))), shape)
+        broadcast_to(
+            reshape(v, tuple(v.shape[0] if order[i] == number else 1 for i in range(len(order)))), shape
+        )
         for number, v in enumerate(vectors)
     ]

@@ -18,7 +18,7 @@ from graphc.ir.dims import Dim
 from graphc.ir.location import here
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS, OpDef, Trait, define
 from graphc.ir.tensor import Tensor
-from graphc.ir.types import DTYPES, SHORT_NAMES, TensorType, TupleType, Type
+from graphc.ir.types import SHORT_NAMES, TensorType, TupleType, Type
 
 CustomOp = Callable[..., Any]
 
@@ -68,20 +68,35 @@ def define_op(
     """
     if eval is None:
         return lambda function: define_op(
-            name, eval=function, infer=infer, vjp=vjp, attrs=attrs or _keywords(function), doc=doc or function.__doc__ or ""
+            name,
+            eval=function,
+            infer=infer,
+            vjp=vjp,
+            attrs=attrs or _keywords(function),
+            doc=doc or function.__doc__ or "",
         )
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
-        raise ArgumentError(f"define_op: {name!r} is not a name: letters, digits, underscores, dots", location=here())
+        raise ArgumentError(
+            f"define_op: {name!r} is not a name: letters, digits, underscores, dots", location=here()
+        )
     for role, function in (("eval", eval), ("infer", infer), ("vjp", vjp)):
         if not callable(function) and not (role == "vjp" and function in (None, NOT_DIFFERENTIABLE)):
-            raise ArgumentError(f"define_op: {role} of {name} must be a function, not {function!r}", location=here())
+            raise ArgumentError(
+                f"define_op: {role} of {name} must be a function, not {function!r}", location=here()
+            )
     if name in OPS:
         raise ArgumentError(f"define_op: an op named {name!r} is already defined", location=here())
     names = tuple(attrs) or tuple(_keywords(eval))
     rule = _type_rule(name, infer)
     op = define(
-        name, operands=("*operands",), attrs=names, infer=rule, eval=_checked_body(name, eval, rule),
-        vjp=_gradient_rule(name, vjp), traits={Trait.LIBRARY, Trait.FALLIBLE}, doc=doc.strip().split("\n")[0],
+        name,
+        operands=("*operands",),
+        attrs=names,
+        infer=rule,
+        eval=_checked_body(name, eval, rule),
+        vjp=_gradient_rule(name, vjp),
+        traits={Trait.LIBRARY, Trait.FALLIBLE},
+        doc=doc.strip().split("\n")[0],
     )
     return _maker(op)
 
@@ -98,7 +113,9 @@ def _maker(op: OpDef) -> CustomOp:
     def make(*operands: TensorLike, **attrs: Any) -> Any:
         if set(attrs) != set(op.attrs):
             wanted = ", ".join(op.attrs) or "none"
-            raise ArgumentError(f"{op.name}: keyword arguments are {wanted}; given: {sorted(attrs)}", location=here())
+            raise ArgumentError(
+                f"{op.name}: keyword arguments are {wanted}; given: {sorted(attrs)}", location=here()
+            )
         values = {key: _attribute(op.name, key, attrs[key]) for key in op.attrs}
         result = apply(op, *(as_tensor(x) for x in operands), **values)
         return unpack(result) if isinstance(result.type, TupleType) else result
@@ -114,10 +131,15 @@ def _attribute(name: str, key: str, value: Any) -> Any:
         return tuple(_attribute(name, key, item) for item in value)
     if isinstance(value, np.generic) and value.dtype in SHORT_NAMES:
         value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str, Dim)) or value in DTYPES.values():
+    if (
+        value is None
+        or isinstance(value, (bool, int, float, str, Dim))
+        or (isinstance(value, np.dtype) and value in SHORT_NAMES)
+    ):
         return value
     raise ArgumentError(
-        f"{name}: {key} must be a number, string, dtype, size, None or a tuple of such, not {value!r}", location=here(),
+        f"{name}: {key} must be a number, string, dtype, size, None or a tuple of such, not {value!r}",
+        location=here(),
         hint="pass arrays as operands" if isinstance(value, (np.ndarray, Tensor)) else None,
     )
 
@@ -148,7 +170,10 @@ def _checked_body(name: str, body: Callable[..., Any], rule: Callable[..., Type]
             return _checked("its eval", result, declared, arrays)
         if not isinstance(result, (tuple, list)) or len(result) != len(declared.items):
             raise ShapeError(f"its eval must give {len(declared.items)} arrays, as its infer says")
-        return tuple(_checked(f"result {i} of its eval", r, t, arrays) for i, (r, t) in enumerate(zip(result, declared.items)))
+        return tuple(
+            _checked(f"result {i} of its eval", r, t, arrays)
+            for i, (r, t) in enumerate(zip(result, declared.items))
+        )
 
     return evaluate
 

@@ -15,7 +15,7 @@ import numpy as np
 from graphc.errors import ArgumentError, CheckError, DTypeError
 from graphc.ir.build import TensorLike, apply, as_tensor
 from graphc.ir.location import here
-from graphc.ir.opdef import OPS, Trait, define, public
+from graphc.ir.opdef import OPS, Trait, define
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import BOOL, TensorType, is_float
 
@@ -57,14 +57,36 @@ def _where(wrong: np.ndarray) -> str:
     return f" at [{first}], in {int(wrong.sum())} of {wrong.size} elements"
 
 
-define("print", operands=("x",), attrs=("message",), infer=_same_type, eval=_print_eval,
-       vjp=lambda g, y, x, *, message: (g,), traits={Trait.EFFECT}, doc="the operand, printed as it passes")
-define("assert", operands=("x", "condition"), attrs=("message",), infer=_assert_type, eval=_assert_eval,
-       vjp=lambda g, y, x, condition, *, message: (g, None), traits={Trait.EFFECT, Trait.FALLIBLE},
-       doc="the operand, if every element of a condition holds")
-define("check_finite", operands=("x",), attrs=("message",), infer=_same_type, eval=_check_finite_eval,
-       vjp=lambda g, y, x, *, message: (g,), traits={Trait.EFFECT, Trait.FALLIBLE},
-       doc="the operand, if it holds neither NaN nor infinities")
+define(
+    "print",
+    operands=("x",),
+    attrs=("message",),
+    infer=_same_type,
+    eval=_print_eval,
+    vjp=lambda g, y, x, *, message: (g,),
+    traits={Trait.EFFECT},
+    doc="the operand, printed as it passes",
+)
+define(
+    "assert",
+    operands=("x", "condition"),
+    attrs=("message",),
+    infer=_assert_type,
+    eval=_assert_eval,
+    vjp=lambda g, y, x, condition, *, message: (g, None),
+    traits={Trait.EFFECT, Trait.FALLIBLE},
+    doc="the operand, if every element of a condition holds",
+)
+define(
+    "check_finite",
+    operands=("x",),
+    attrs=("message",),
+    infer=_same_type,
+    eval=_check_finite_eval,
+    vjp=lambda g, y, x, *, message: (g,),
+    traits={Trait.EFFECT, Trait.FALLIBLE},
+    doc="the operand, if it holds neither NaN nor infinities",
+)
 
 
 def _text(function: str, message: Any) -> str:
@@ -73,7 +95,6 @@ def _text(function: str, message: Any) -> str:
     return message
 
 
-@public
 def print_(x: TensorLike, message: str = "") -> Tensor:
     """`x`, printed with `message` before it each time it is computed. Named `gc.print`.
 
@@ -87,7 +108,6 @@ def print_(x: TensorLike, message: str = "") -> Tensor:
     return apply(OPS["print"], as_tensor(x), message=_text("print", message))
 
 
-@public
 def assert_(x: TensorLike, condition: TensorLike, message: str = "") -> Tensor:
     """`x`, if every element of `condition` is true when it is computed.
 
@@ -109,7 +129,6 @@ def assert_(x: TensorLike, condition: TensorLike, message: str = "") -> Tensor:
     return apply(OPS["assert"], as_tensor(x), as_tensor(condition), message=_text("assert_", message))
 
 
-@public
 def check_finite(x: TensorLike, message: str = "") -> Tensor:
     """`x`, if it holds neither NaN nor infinities when it is computed.
 

@@ -77,16 +77,20 @@ def einsum(subscripts: Any, *operands: Any) -> Tensor:
         if len(terms) == 1:
             break
         i, j = _cheapest_pair(terms, set(result))
-        pair = _product(terms[i], terms[j], set(result).union(*(t.labels for k, t in enumerate(terms) if k not in (i, j))))
+        pair = _product(
+            terms[i], terms[j], set(result).union(*(t.labels for k, t in enumerate(terms) if k not in (i, j)))
+        )
         terms = [t for k, t in enumerate(terms) if k not in (i, j)] + [pair]
     (last,) = terms
     return permuted(last.tensor, tuple(last.labels.index(label) for label in result))
 
 
-# reading -----------------------------------------------------------------------------------------------------
+# reading --------------------------------------------------------------------------------------------------
 
 
-def _normal_form(subscripts: Any, operands: tuple[Any, ...]) -> tuple[list[str], str | None, Sequence[TensorLike]]:
+def _normal_form(
+    subscripts: Any, operands: tuple[Any, ...]
+) -> tuple[list[str], str | None, Sequence[TensorLike]]:
     """The subscripts of each operand, those of the result or None, and the operands."""
     if not isinstance(subscripts, str):
         arguments = (subscripts, *operands)
@@ -106,7 +110,9 @@ def _normal_form(subscripts: Any, operands: tuple[Any, ...]) -> tuple[list[str],
     if not given:
         raise ArgumentError("einsum: there are no operands", location=here())
     if len(texts) != len(given):
-        raise ArgumentError(f"einsum: subscripts for {len(texts)} operands, but {len(given)} operands", location=here())
+        raise ArgumentError(
+            f"einsum: subscripts for {len(texts)} operands, but {len(given)} operands", location=here()
+        )
     return texts, output, given
 
 
@@ -115,7 +121,9 @@ def _from_numbers(numbers: Any) -> str:
         raise ArgumentError(f"einsum: {numbers!r} is no list of axis numbers", location=here())
     for number in numbers:
         if number is not Ellipsis and not (is_integer(number) and 0 <= number < len(_LETTERS)):
-            raise ArgumentError(f"einsum: {number!r} is no axis number below {len(_LETTERS)}", location=here())
+            raise ArgumentError(
+                f"einsum: {number!r} is no axis number below {len(_LETTERS)}", location=here()
+            )
     return "".join("..." if n is Ellipsis else _LETTERS[n] for n in numbers)
 
 
@@ -125,19 +133,24 @@ def _labels_of(text: str, x: Tensor, position: int) -> tuple[str, ...]:
     free = x.ndim - len(before) - len(after)
     if free < 0 or (free and not dots):
         raise ShapeError(
-            f"einsum: operand {position} is {x.type!r}, of rank {x.ndim}, but its subscripts are {text!r}", location=here()
+            f"einsum: operand {position} is {x.type!r}, of rank {x.ndim}, but its subscripts are {text!r}",
+            location=here(),
         )
     return (*before, *(f".{i}" for i in reversed(range(free))), *after)
 
 
 def _output_labels(text: str | None, terms: list[_Term]) -> tuple[str, ...]:
     counts = Counter(label for term in terms for label in term.labels)
-    shared = tuple(sorted((label for label in counts if label.startswith(".")), key=lambda label: -int(label[1:])))
+    shared = tuple(
+        sorted((label for label in counts if label.startswith(".")), key=lambda label: -int(label[1:]))
+    )
     if text is None:
         return shared + tuple(sorted(label for label, n in counts.items() if n == 1 and label not in shared))
     before, dots, after = text.partition("...")
     if shared and not dots:
-        raise ArgumentError(f"einsum: the result {text!r} lacks the ellipsis of the operands", location=here())
+        raise ArgumentError(
+            f"einsum: the result {text!r} lacks the ellipsis of the operands", location=here()
+        )
     labels = (*before, *shared, *after) if dots else tuple(before)
     for label, count in Counter(labels).items():
         if count > 1 or label not in counts:
@@ -152,16 +165,19 @@ def _one_size_each(terms: list[_Term]) -> Iterator[_Term]:
     for term in terms:
         for label, size in zip(term.labels, term.tensor.shape):
             if size != 1:
-                sizes[label] = require_same("einsum", f"the sizes of label {label!r}", sizes.get(label, size), size)
+                sizes[label] = require_same(
+                    "einsum", f"the sizes of label {label!r}", sizes.get(label, size), size
+                )
     for term in terms:
         kept = [
-            (label, size) for label, size in zip(term.labels, term.tensor.shape)
+            (label, size)
+            for label, size in zip(term.labels, term.tensor.shape)
             if size != 1 or label not in sizes or term.labels.count(label) > 1
         ]
         yield _Term(reshape(term.tensor, tuple(size for _, size in kept)), tuple(label for label, _ in kept))
 
 
-# contracting -------------------------------------------------------------------------------------------------
+# contracting ----------------------------------------------------------------------------------------------
 
 
 def _elsewhere(terms: list[_Term], position: int) -> set[str]:
@@ -225,11 +241,15 @@ def _product(left: _Term, right: _Term, needed: set[str]) -> _Term:
     return _Term(reshape(apply(OPS["matmul"], a, b), shape), (*stack, *rows, *columns))
 
 
-def _grouped(term: _Term, stack: list[str], rows: list[str], columns: list[str], sizes: dict[str, Size]) -> Tensor:
+def _grouped(
+    term: _Term, stack: list[str], rows: list[str], columns: list[str], sizes: dict[str, Size]
+) -> Tensor:
     """The term as a stack of matrices."""
     x = permuted(term.tensor, tuple(term.labels.index(label) for label in (*stack, *rows, *columns)))
     shape = x.shape[: len(stack)]
-    return reshape(x, (*shape, *(dims.product([sizes[label] for label in group]) for group in (rows, columns))))
+    return reshape(
+        x, (*shape, *(dims.product([sizes[label] for label in group]) for group in (rows, columns)))
+    )
 
 
 def _outer(left: _Term, right: _Term, labels: list[str]) -> _Term:

@@ -80,20 +80,25 @@ _FITS_FLOAT16 = frozenset({BOOL, DTYPES["i8"], DTYPES["u8"]})
 _FITS_FLOAT32 = _FITS_FLOAT16 | {DTYPES["i16"], DTYPES["u16"]}
 
 
+def in_dtype(dtype: np.dtype[Any], *values: TensorLike) -> tuple[Tensor, ...]:
+    """The values as tensors of `dtype`; Python scalars are converted straight to it."""
+    return tuple(cast(v, dtype) if isinstance(v, Tensor) else weak_constant(v, dtype) for v in values)
+
+
 def as_floats(function: str, *values: TensorLike) -> tuple[Tensor, ...]:
     """The operands of a floating-point function in their common float dtype, as NumPy's loops choose it.
 
     Raises:
         DTypeError: booleans and 8-bit integers, for which NumPy's choice is float16.
     """
-    dtype = _loop_dtype(function, values)
-    return tuple(cast(v, dtype) if isinstance(v, Tensor) else weak_constant(v, dtype) for v in values)
+    return in_dtype(_loop_dtype(function, values), *values)
 
 
 def _loop_dtype(function: str, values: tuple[TensorLike, ...]) -> np.dtype[Any]:
-    """The smallest float that holds every operand's dtype; it is chosen before integers promote among themselves.
+    """The smallest float that holds each operand's dtype.
 
-    So int16 with uint16 is computed in float32, although the two promote to int32.
+    It is chosen before integers promote among themselves: int16 with uint16 is computed in float32, although
+    the two promote to int32.
     """
     common = result_dtype(*values)
     if is_float(common):

@@ -16,20 +16,32 @@ from graphc.ir import dims
 from graphc.ir.build import TensorLike, apply, unpack
 from graphc.ir.dims import Size
 from graphc.ir.location import here
-from graphc.ir.opdef import OPS, define, public
+from graphc.ir.opdef import OPS, define
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType, TupleType
 from graphc.ops.joining import concat
 from graphc.ops.library import (
-    LIBRARY, as_columns, as_matrices, as_rows, identity_like, lapack, masked, reciprocal_gaps, require_matrix, scaled,
-    symmetric, times, transposed, zeros_of,
+    LIBRARY,
+    as_columns,
+    as_matrices,
+    as_rows,
+    identity_like,
+    lapack,
+    masked,
+    reciprocal_gaps,
+    require_matrix,
+    scaled,
+    symmetric,
+    times,
+    transposed,
+    zeros_of,
 )
 from graphc.ops.slicing import narrowed
 
 Cotangents = tuple[Tensor | None, ...]
 
 
-# cholesky ----------------------------------------------------------------------------------------------------
+# cholesky -------------------------------------------------------------------------------------------------
 
 
 def _square_type(x: TensorType) -> TensorType:
@@ -48,11 +60,17 @@ def _cholesky_gradient(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor]:
     return (symmetric(transposed(apply(OPS["solve"], transposed(y), transposed(left)))),)
 
 
-define("cholesky", operands=("x",), infer=_square_type, eval=lapack(np.linalg.cholesky), vjp=_cholesky_gradient,
-       traits=LIBRARY, doc="the lower triangular L with L @ L^T equal to a positive definite matrix")
+define(
+    "cholesky",
+    operands=("x",),
+    infer=_square_type,
+    eval=lapack(np.linalg.cholesky),
+    vjp=_cholesky_gradient,
+    traits=LIBRARY,
+    doc="the lower triangular L with L @ L^T equal to a positive definite matrix",
+)
 
 
-@public
 def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     """The triangular factor of each symmetric positive definite matrix `(..., n, n)`.
 
@@ -72,7 +90,7 @@ def cholesky(x: TensorLike, upper: bool = False) -> Tensor:
     return transposed(lower) if upper else lower
 
 
-# qr ----------------------------------------------------------------------------------------------------------
+# qr -------------------------------------------------------------------------------------------------------
 
 
 def _qr_type(x: TensorType) -> TupleType:
@@ -91,7 +109,9 @@ def _qr_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Tenso
     if dims.never_negative(rows - columns):
         return (_tall_qr_gradient(gq, gr, q, r),)
     if not dims.never_negative(columns - rows):
-        raise ShapeError(f"whether a matrix of {rows} by {columns} has more rows or more columns must be known")
+        raise ShapeError(
+            f"whether a matrix of {rows} by {columns} has more rows or more columns must be known"
+        )
     rest = columns - rows
     b, gb = narrowed(x, x.ndim - 1, rows, rest), narrowed(gr, x.ndim - 1, rows, rest)
     square, g_square = narrowed(r, x.ndim - 1, 0, rows), narrowed(gr, x.ndim - 1, 0, rows)
@@ -106,11 +126,17 @@ def _tall_qr_gradient(gq: Tensor, gr: Tensor, q: Tensor, r: Tensor) -> Tensor:
     return transposed(apply(OPS["solve"], r, transposed(right)))  # right @ r^-T
 
 
-define("qr", operands=("x",), infer=_qr_type, eval=lapack(lambda x: tuple(np.linalg.qr(x))), vjp=_qr_gradient,
-       traits=LIBRARY, doc="orthonormal columns q and upper triangular r with q @ r = x")
+define(
+    "qr",
+    operands=("x",),
+    infer=_qr_type,
+    eval=lapack(lambda x: tuple(np.linalg.qr(x))),
+    vjp=_qr_gradient,
+    traits=LIBRARY,
+    doc="orthonormal columns q and upper triangular r with q @ r = x",
+)
 
 
-@public
 def qr(x: TensorLike) -> tuple[Tensor, Tensor]:
     """The reduced QR factorization of each matrix `(..., m, n)`: `q` `(..., m, k)`, `r` `(..., k, n)`, k = min(m, n).
 
@@ -125,7 +151,7 @@ def qr(x: TensorLike) -> tuple[Tensor, Tensor]:
     return q, r
 
 
-# eigh --------------------------------------------------------------------------------------------------------
+# eigh -----------------------------------------------------------------------------------------------------
 
 
 def _eigh_type(x: TensorType) -> TupleType:
@@ -146,11 +172,17 @@ def _eigh_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Ten
     return (symmetric(times(v, inner, transposed(v))),)
 
 
-define("eigh", operands=("x",), infer=_eigh_type, eval=lapack(lambda x: tuple(np.linalg.eigh(x))), vjp=_eigh_gradient,
-       traits=LIBRARY, doc="eigenvalues, ascending, and eigenvectors of a symmetric matrix")
+define(
+    "eigh",
+    operands=("x",),
+    infer=_eigh_type,
+    eval=lapack(lambda x: tuple(np.linalg.eigh(x))),
+    vjp=_eigh_gradient,
+    traits=LIBRARY,
+    doc="eigenvalues, ascending, and eigenvectors of a symmetric matrix",
+)
 
 
-@public
 def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     """The eigenvalues `(..., n)`, ascending, and eigenvectors, as columns, of each symmetric matrix `(..., n, n)`.
 
@@ -158,7 +190,7 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
 
     Raises:
         ShapeError: a matrix is not square.
-        LinearAlgebraError: at the call: the iteration does not converge (NaN among the elements, say).
+        LinearAlgebraError: at the call: the iteration does not converge.
 
     >>> import graphc as gc
     >>> [t.type for t in gc.linalg.eigh(gc.placeholder((3, 3)))]
@@ -168,7 +200,6 @@ def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
     return values, vectors
 
 
-@public
 def eigvalsh(x: TensorLike) -> Tensor:
     """The eigenvalues of `eigh` alone.
 
@@ -179,7 +210,7 @@ def eigvalsh(x: TensorLike) -> Tensor:
     return eigh(x)[0]
 
 
-# svd ---------------------------------------------------------------------------------------------------------
+# svd ------------------------------------------------------------------------------------------------------
 
 
 def _svd_type(x: TensorType) -> TupleType:
@@ -219,11 +250,17 @@ def _svd_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Tens
     return (total,)
 
 
-define("svd", operands=("x",), infer=_svd_type, eval=lapack(lambda x: tuple(np.linalg.svd(x, full_matrices=False))),
-       vjp=_svd_gradient, traits=LIBRARY, doc="orthonormal u and vh, and descending s, with (u * s) @ vh = x")
+define(
+    "svd",
+    operands=("x",),
+    infer=_svd_type,
+    eval=lapack(lambda x: tuple(np.linalg.svd(x, full_matrices=False))),
+    vjp=_svd_gradient,
+    traits=LIBRARY,
+    doc="orthonormal u and vh, and descending s, with (u * s) @ vh = x",
+)
 
 
-@public
 def svd(x: TensorLike, full_matrices: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """The reduced singular value decomposition of each matrix `(..., m, n)`.
 
@@ -243,12 +280,13 @@ def svd(x: TensorLike, full_matrices: bool = False) -> tuple[Tensor, Tensor, Ten
     [f32[5,3], f32[3], f32[3,3]]
     """
     if full_matrices:
-        raise ShapeError("svd: only the reduced form is available: full_matrices must be False", location=here())
+        raise ShapeError(
+            "svd: only the reduced form is available: full_matrices must be False", location=here()
+        )
     u, s, vh = unpack(apply(OPS["svd"], as_matrices("svd", x)))
     return u, s, vh
 
 
-@public
 def svdvals(x: TensorLike) -> Tensor:
     """The singular values of `svd` alone.
 

@@ -36,5 +36,13 @@ def _fused_eval(*xs: np.ndarray, body: Graph, sizes: Mapping[str, int]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-define("fused", operands=("*xs",), attrs=("body",), infer=_fused_type, eval=_fused_eval,
-       vjp="clusters are made after the gradient", traits={Trait.BODY}, doc="a cluster that runs as one kernel")
+define(
+    "fused",
+    operands=("*xs",),
+    attrs=("body",),
+    infer=_fused_type,
+    eval=_fused_eval,
+    vjp="clusters are made after the gradient",
+    traits={Trait.BODY},
+    doc="a cluster that runs as one kernel",
+)

@@ -29,7 +29,7 @@ from graphc.ops.sources import size_value
 Shape = tuple[Size, ...]
 
 
-# positions ---------------------------------------------------------------------------------------------------
+# positions ------------------------------------------------------------------------------------------------
 
 
 def check_positions(indices: np.ndarray, axis: int, size: int) -> None:
@@ -60,11 +60,17 @@ def as_indices(function: str, value: TensorLike) -> Tensor:
         DTypeError: they are not integers.
     """
     tensor = as_tensor(value)
-    if tensor.op.name == "const" and tensor.size == 0 and not isinstance(value, Tensor) and tensor.dtype.kind == "f":
+    if (
+        tensor.op.name == "const"
+        and tensor.size == 0
+        and not isinstance(value, Tensor)
+        and tensor.dtype.kind == "f"
+    ):
         return constant(np.zeros(tensor.attrs["value"].shape, np.int64))  # `[]` holds no fraction
     if tensor.dtype == BOOL:
         raise DTypeError(
-            f"{function}: a boolean mask would make a size that depends on values", location=here(),
+            f"{function}: a boolean mask would make a size that depends on values",
+            location=here(),
             hint="choose elementwise with gc.where(mask, x, other)",
         )
     if tensor.dtype.kind not in "iu":
@@ -88,7 +94,7 @@ def _positions(shape: Shape, axis: int) -> Tensor:
     return apply(OPS["reshape"], iota, shape=tuple(s if i == axis else 1 for i, s in enumerate(shape)))
 
 
-# take --------------------------------------------------------------------------------------------------------
+# take -----------------------------------------------------------------------------------------------------
 
 
 def _take_type(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
@@ -113,8 +119,16 @@ def _take_gradient(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: in
     return permuted(apply(OPS["scatter_add"], zeros, updates, indices), inverse_permutation(order)), None
 
 
-define("take", operands=("x", "indices"), attrs=("axis",), infer=_take_type, eval=_take_eval, vjp=_take_gradient,
-       traits={Trait.MOVEMENT, Trait.FALLIBLE}, doc="the slices of one axis at the given positions")
+define(
+    "take",
+    operands=("x", "indices"),
+    attrs=("axis",),
+    infer=_take_type,
+    eval=_take_eval,
+    vjp=_take_gradient,
+    traits={Trait.MOVEMENT, Trait.FALLIBLE},
+    doc="the slices of one axis at the given positions",
+)
 
 
 @public
@@ -144,7 +158,7 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     return apply(OPS["take"], tensor, positions, axis=place)
 
 
-# take_along_axis ---------------------------------------------------------------------------------------------
+# take_along_axis ------------------------------------------------------------------------------------------
 
 
 def _take_along_axis_type(x: TensorType, indices: TensorType, *, axis: int) -> TensorType:
@@ -163,7 +177,9 @@ def _take_along_axis_eval(x: np.ndarray, indices: np.ndarray, *, axis: int) -> n
     return np.take_along_axis(x, indices.astype(np.int64), axis)
 
 
-def _take_along_axis_gradient(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int) -> tuple[Tensor, None]:
+def _take_along_axis_gradient(
+    g: Tensor, y: Tensor, x: Tensor, indices: Tensor, *, axis: int
+) -> tuple[Tensor, None]:
     extent = x.shape[axis]
     whole = (*g.shape[:axis], extent, *g.shape[axis + 1 :])  # x as broadcast against the positions
     if indices.shape[axis] == 1:  # one position in each row: a comparison instead of a scatter
@@ -176,9 +192,16 @@ def _take_along_axis_gradient(g: Tensor, y: Tensor, x: Tensor, indices: Tensor, 
     return sum_to_shape(apply(OPS["scatter_add"], _zeros(whole, g.dtype), g, *grid), x.shape), None
 
 
-define("take_along_axis", operands=("x", "indices"), attrs=("axis",), infer=_take_along_axis_type,
-       eval=_take_along_axis_eval, vjp=_take_along_axis_gradient, traits={Trait.MOVEMENT, Trait.FALLIBLE},
-       doc="in each row along an axis, the elements at that row's positions")
+define(
+    "take_along_axis",
+    operands=("x", "indices"),
+    attrs=("axis",),
+    infer=_take_along_axis_type,
+    eval=_take_along_axis_eval,
+    vjp=_take_along_axis_gradient,
+    traits={Trait.MOVEMENT, Trait.FALLIBLE},
+    doc="in each row along an axis, the elements at that row's positions",
+)
 
 
 @public
@@ -206,7 +229,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
     return apply(OPS["take_along_axis"], tensor, positions, axis=place)
 
 
-# gather ------------------------------------------------------------------------------------------------------
+# gather ---------------------------------------------------------------------------------------------------
 
 
 def _gather_shape(x: TensorType, indices: tuple[TensorType, ...]) -> Shape:
@@ -225,11 +248,18 @@ def _numpy_index(x: np.ndarray, indices: tuple[np.ndarray, ...]) -> tuple[np.nda
     return tuple(index.astype(np.intp) for index in indices)
 
 
-define("gather", operands=("x", "*indices"), infer=lambda x, *indices: x.with_shape(_gather_shape(x, indices)),
-       eval=lambda x, *indices: np.asarray(x[_numpy_index(x, indices)]),
-       vjp=lambda g, y, x, *indices: (
-           apply(OPS["scatter_add"], _zeros(x.shape, g.dtype), g, *indices), *(None for _ in indices)),
-       traits={Trait.MOVEMENT, Trait.FALLIBLE}, doc="the elements at positions on the first axes")
+define(
+    "gather",
+    operands=("x", "*indices"),
+    infer=lambda x, *indices: x.with_shape(_gather_shape(x, indices)),
+    eval=lambda x, *indices: np.asarray(x[_numpy_index(x, indices)]),
+    vjp=lambda g, y, x, *indices: (
+        apply(OPS["scatter_add"], _zeros(x.shape, g.dtype), g, *indices),
+        *(None for _ in indices),
+    ),
+    traits={Trait.MOVEMENT, Trait.FALLIBLE},
+    doc="the elements at positions on the first axes",
+)
 
 
 @public
@@ -263,7 +293,7 @@ def _checked(function: str, x: Tensor, indices: tuple[TensorLike, ...]) -> list[
     return positions
 
 
-# scatter -----------------------------------------------------------------------------------------------------
+# scatter --------------------------------------------------------------------------------------------------
 
 
 def _scatter_type(x: TensorType, updates: TensorType, *indices: TensorType) -> TensorType:
@@ -295,9 +325,14 @@ def _scatter_set_eval(x: np.ndarray, updates: np.ndarray, *indices: np.ndarray) 
     result = x.copy()
     points = np.broadcast_shapes(*(i.shape for i in index))
     # NumPy leaves the order of assignments to one place open; only the last update of each place is written.
-    flat = np.ravel_multi_index(
-        tuple(np.broadcast_to(i % s, points).reshape(-1) for i, s in zip(index, x.shape)), x.shape[: len(index)]
-    ) if x.size and np.prod(points) else np.empty(0, np.intp)
+    flat = (
+        np.ravel_multi_index(
+            tuple(np.broadcast_to(i % s, points).reshape(-1) for i, s in zip(index, x.shape)),
+            x.shape[: len(index)],
+        )
+        if x.size and np.prod(points)
+        else np.empty(0, np.intp)
+    )
     _, last = np.unique(flat[::-1], return_index=True)
     last = flat.size - 1 - last
     rows = updates.reshape(-1, *x.shape[len(index) :]) if flat.size else updates
@@ -329,11 +364,24 @@ def _scatter_set_gradient(g: Tensor, y: Tensor, x: Tensor, updates: Tensor, *ind
     return (kept, taken, *(None for _ in indices))
 
 
-define("scatter_add", operands=("x", "updates", "*indices"), infer=_scatter_add_type, eval=_scatter_add_eval,
-       vjp=_scatter_add_gradient, traits={Trait.FALLIBLE}, doc="updates added at positions on the first axes, in order")
-define("scatter_set", operands=("x", "updates", "*indices"), infer=_scatter_type, eval=_scatter_set_eval,
-       vjp=_scatter_set_gradient, traits={Trait.FALLIBLE},
-       doc="updates stored at positions on the first axes; the last one of each place stays")
+define(
+    "scatter_add",
+    operands=("x", "updates", "*indices"),
+    infer=_scatter_add_type,
+    eval=_scatter_add_eval,
+    vjp=_scatter_add_gradient,
+    traits={Trait.FALLIBLE},
+    doc="updates added at positions on the first axes, in order",
+)
+define(
+    "scatter_set",
+    operands=("x", "updates", "*indices"),
+    infer=_scatter_type,
+    eval=_scatter_set_eval,
+    vjp=_scatter_set_gradient,
+    traits={Trait.FALLIBLE},
+    doc="updates stored at positions on the first axes; the last one of each place stays",
+)
 
 
 @public
@@ -387,7 +435,8 @@ def like(function: str, x: Tensor, value: TensorLike) -> Tensor:
     found = promote(x, value)[1] if scalar else as_tensor(value)
     if found.dtype != x.dtype and (scalar or not np.can_cast(found.dtype, x.dtype, "same_kind")):
         raise DTypeError(
-            f"{function}: values of {found.dtype} cannot be stored in an array of {x.dtype}", location=here(),
+            f"{function}: values of {found.dtype} cannot be stored in an array of {x.dtype}",
+            location=here(),
             hint=f"cast them: gc.astype(value, '{x.dtype}')",
         )
     return cast(found, x.dtype)

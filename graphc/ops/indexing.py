@@ -61,7 +61,9 @@ class _Key:
     def basic_shape(self) -> tuple[Size, ...]:
         """The result's shape where there are no arrays."""
         kept = iter(self.kept)
-        return tuple(1 if entry == "new" else next(kept) for entry in self.entries if entry not in ("integer", "gap"))
+        return tuple(
+            1 if entry == "new" else next(kept) for entry in self.entries if entry not in ("integer", "gap")
+        )
 
 
 def _read(x: Tensor, key: Any) -> _Key:
@@ -104,7 +106,9 @@ def _without_ellipsis(x: Tensor, items: tuple[Any, ...]) -> list[Any]:
         raise ShapeError("getitem: an index can have only one ellipsis ('...')", location=here())
     missing = x.ndim - sum(item is not None and item is not Ellipsis for item in items)
     if missing < 0:
-        raise ShapeError(f"getitem: {x.ndim - missing} indices for {x.type!r}, which has rank {x.ndim}", location=here())
+        raise ShapeError(
+            f"getitem: {x.ndim - missing} indices for {x.type!r}, which has rank {x.ndim}", location=here()
+        )
     at = places[0] if places else len(items)
     full: list[Any] = [slice(None)] * missing or [Ellipsis] * len(places)
     return [*items[:at], *full, *items[at + 1 :]]
@@ -126,7 +130,8 @@ def _positions(item: Any, extent: Size, axis: int) -> Tensor:
     if isinstance(item, (bool, np.bool_)):
         raise DTypeError(
             f"getitem: axis {axis}: {item} is a boolean mask, which would make a size that depends on values",
-            location=here(), hint="choose elementwise with gc.where(mask, x, other)",
+            location=here(),
+            hint="choose elementwise with gc.where(mask, x, other)",
         )
     if not isinstance(item, (Tensor, np.ndarray, list, tuple)):
         raise DTypeError(
@@ -138,7 +143,7 @@ def _positions(item: Any, extent: Size, axis: int) -> Tensor:
     return positions
 
 
-# reading -----------------------------------------------------------------------------------------------------
+# reading --------------------------------------------------------------------------------------------------
 
 
 @public
@@ -212,7 +217,7 @@ def _layout(entries: tuple[str, ...]) -> list[str]:
     return [*before, "arrays", *after]
 
 
-# writing -----------------------------------------------------------------------------------------------------
+# writing --------------------------------------------------------------------------------------------------
 
 
 class At:
@@ -269,7 +274,9 @@ class IndexedUpdate:
             DTypeError: they do not fit the dtype of `x`.
         """
         if self._read.arrays:
-            raise ShapeError("at: multiply takes slices and integers only: places might repeat", location=here())
+            raise ShapeError(
+                "at: multiply takes slices and integers only: places might repeat", location=here()
+            )
         return self.set(like("at", self._x, FUNCTIONS["multiply"](self.get(), values)))
 
     def _updated(self, op: str, values: TensorLike) -> Tensor:

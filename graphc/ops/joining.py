@@ -23,7 +23,7 @@ from graphc.ops.arguments import as_axes, as_axis, as_integer, as_size, is_integ
 from graphc.ops.movement import broadcast_to, expand_dims, reshape
 from graphc.ops.slicing import narrowed
 
-# concat ------------------------------------------------------------------------------------------------------
+# concat ---------------------------------------------------------------------------------------------------
 
 
 def _concat_type(*xs: TensorType, axis: int) -> TensorType:
@@ -55,9 +55,16 @@ def _concat_gradient(g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> tuple[Tens
     return tuple(parts)
 
 
-define("concat", operands=("*xs",), attrs=("axis",), infer=_concat_type,
-       eval=lambda *xs, axis: np.concatenate(xs, axis=axis), vjp=_concat_gradient, traits={Trait.MOVEMENT},
-       doc="the operands one after another along an axis")
+define(
+    "concat",
+    operands=("*xs",),
+    attrs=("axis",),
+    infer=_concat_type,
+    eval=lambda *xs, axis: np.concatenate(xs, axis=axis),
+    vjp=_concat_gradient,
+    traits={Trait.MOVEMENT},
+    doc="the operands one after another along an axis",
+)
 
 
 @public
@@ -84,7 +91,9 @@ def concat(xs: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
 
 def _several(function: str, xs: Sequence[TensorLike]) -> tuple[Tensor, ...]:
     if isinstance(xs, Tensor) or not isinstance(xs, (tuple, list)):
-        raise ArgumentError(f"{function}: needs a list or tuple of tensors, not {type(xs).__name__}", location=here())
+        raise ArgumentError(
+            f"{function}: needs a list or tuple of tensors, not {type(xs).__name__}", location=here()
+        )
     if not xs:
         raise ShapeError(f"{function}: there is nothing to join", location=here())
     # Python scalars join as the arrays they are: only operators take them as weak.
@@ -106,7 +115,9 @@ def stack(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     place = as_axis("stack", axis, tensors[0].ndim + 1)
     for t in tensors:
         if t.ndim != tensors[0].ndim:
-            raise ShapeError(f"stack: {tensors[0].type!r} and {t.type!r} have different shapes", location=here())
+            raise ShapeError(
+                f"stack: {tensors[0].type!r} and {t.type!r} have different shapes", location=here()
+            )
     return concat([expand_dims(t, place) for t in tensors], place)
 
 
@@ -131,7 +142,8 @@ def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
 def _fixed(function: str, size: Size, axis: int) -> int:
     if isinstance(size, Dim):
         raise ShapeError(
-            f"{function}: the size {size} of axis {axis} is symbolic, so the number of results is open", location=here()
+            f"{function}: the size {size} of axis {axis} is symbolic, so the number of results is open",
+            location=here(),
         )
     return size
 
@@ -160,14 +172,18 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[Any], axis: int = 0
         count = as_integer("split", "indices_or_sections", indices_or_sections, least=1)
         size = dims.floordiv(extent, count)
         if isinstance(extent, int) and extent % count:
-            raise ShapeError(f"split: axis {place} of size {extent} does not divide into {count} pieces", location=here())
+            raise ShapeError(
+                f"split: axis {place} of size {extent} does not divide into {count} pieces", location=here()
+            )
         # The reshape states what a symbolic size must obey: that the pieces use the axis up.
         whole = tensor.shape[:place] + (count, size) + tensor.shape[place + 1 :]
-        return list(unstack(reshape(tensor, whole), place)) if isinstance(extent, Dim) else [
-            narrowed(tensor, place, i * size, size) for i in range(count)
-        ]
+        if isinstance(extent, Dim):
+            return list(unstack(reshape(tensor, whole), place))
+        return [narrowed(tensor, place, i * size, size) for i in range(count)]
     if not isinstance(indices_or_sections, (tuple, list, np.ndarray)):
-        raise ShapeError(f"split: {indices_or_sections!r} is neither a number nor a list of places", location=here())
+        raise ShapeError(
+            f"split: {indices_or_sections!r} is neither a number nor a list of places", location=here()
+        )
     cuts = [None, *indices_or_sections, None]
     keys = [(slice(None),) * place + (slice(a, b),) for a, b in zip(cuts, cuts[1:])]
     return [FUNCTIONS["getitem"](tensor, key) for key in keys]
@@ -190,8 +206,8 @@ def tile(x: TensorLike, repetitions: Any) -> Tensor:
     """
     tensor = as_tensor(x)
     given = repetitions if isinstance(repetitions, (tuple, list)) else (repetitions,)
-    counts = [as_size("tile", "repetitions", r) for r in given]
-    counts = [1] * (tensor.ndim - len(counts)) + counts
+    counts: list[Size] = [1] * (tensor.ndim - len(given))
+    counts += [as_size("tile", "repetitions", r) for r in given]
     shape = (1,) * (len(counts) - tensor.ndim) + tensor.shape
     # a b -> [a b] [a b] -> a b a b: an axis of copies in front of each axis, then both as one.
     single = [s for size in shape for s in (1, size)]
@@ -224,7 +240,9 @@ def repeat(x: TensorLike, repeats: Any, axis: int | None = None) -> Tensor:
         counts = [as_integer("repeat", "repeats", r, least=0) for r in np.asarray(repeats).ravel()]
         if len(counts) != 1:
             if len(counts) != _fixed("repeat", extent, place):
-                raise ShapeError(f"repeat: {len(counts)} counts for axis {place} of size {extent}", location=here())
+                raise ShapeError(
+                    f"repeat: {len(counts)} counts for axis {place} of size {extent}", location=here()
+                )
             return FUNCTIONS["take"](tensor, np.repeat(np.arange(len(counts)), counts), axis=place)
         repeats = counts[0]
     count = as_size("repeat", "repeats", repeats)
@@ -254,8 +272,10 @@ def roll(x: TensorLike, shift: Any, axis: Any = None) -> Tensor:
         return reshape(roll(reshape(tensor, (-1,)), shift, 0), tensor.shape)
     entries = axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = [as_axes("roll", a, tensor.ndim)[0] for a in entries]
-    shifts = [s if isinstance(s, Dim) else as_integer("roll", "shift", s)
-              for s in (shift if isinstance(shift, (tuple, list)) else (shift,))]
+    shifts = [
+        s if isinstance(s, Dim) else as_integer("roll", "shift", s)
+        for s in (shift if isinstance(shift, (tuple, list)) else (shift,))
+    ]
     if len(shifts) not in (1, len(axes)) and len(axes) != 1:
         raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes", location=here())
     count = max(len(shifts), len(axes))
@@ -271,5 +291,12 @@ def roll(x: TensorLike, shift: Any, axis: Any = None) -> Tensor:
 
 
 def _modulo(amount: Size, extent: Size) -> Size:
-    """`amount % extent`, and 0 for an empty axis."""
-    return amount - dims.floordiv(amount, extent) * extent if isinstance(extent, Dim) else amount % extent
+    """`amount % extent`, in a form that is plainly within `0 .. extent`, also where a symbolic extent is 0."""
+    if isinstance(amount, int) and isinstance(extent, int):
+        return amount % extent
+    if amount == -1:
+        return dims.maximum(extent - 1, 0)
+    if amount == 1:
+        return dims.minimum(1, extent)
+    remainder = amount - dims.floordiv(amount, extent) * extent
+    return dims.minimum(dims.maximum(remainder, 0), extent)

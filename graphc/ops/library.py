@@ -31,13 +31,14 @@ def lapack(call: Callable[..., Any]) -> Callable[..., Any]:
         try:
             result = call(*arrays, **attrs)
         except np.linalg.LinAlgError as error:
-            raise LinearAlgebraError(str(error)[:1].lower() + str(error)[1:]) from None
+            text = str(error)
+            raise LinearAlgebraError(text[:1].lower() + text[1:] if text[1:2].islower() else text) from None
         return tuple(map(np.asarray, result)) if isinstance(result, tuple) else np.asarray(result)
 
     return evaluate
 
 
-# type rules --------------------------------------------------------------------------------------------------
+# type rules -----------------------------------------------------------------------------------------------
 
 
 def require_matrix(x: TensorType, *, square: bool = False) -> tuple[tuple[Size, ...], Size, Size]:
@@ -52,7 +53,7 @@ def require_matrix(x: TensorType, *, square: bool = False) -> tuple[tuple[Size, 
     return x.shape[:-2], rows, columns
 
 
-# public arguments --------------------------------------------------------------------------------------------
+# public arguments -----------------------------------------------------------------------------------------
 
 
 def as_matrices(function: str, x: TensorLike, *, least: int = 2) -> Tensor:
@@ -67,7 +68,7 @@ def as_matrices(function: str, x: TensorLike, *, least: int = 2) -> Tensor:
     return cast(tensor, DTYPES["f64"]) if tensor.dtype == BOOL or tensor.dtype.kind in "iu" else tensor
 
 
-# matrix algebra ----------------------------------------------------------------------------------------------
+# matrix algebra -------------------------------------------------------------------------------------------
 
 
 def times(*factors: Tensor) -> Tensor:
@@ -132,7 +133,12 @@ def reciprocal_gaps(v: Tensor) -> Tensor:
     gap = as_rows(v) - as_columns(v)
     equal = apply(OPS["equal"], gap, constant(0, v.dtype))
     one = constant(1, v.dtype)
-    return apply(OPS["where"], equal, constant(0, v.dtype), apply(OPS["divide"], one, apply(OPS["where"], equal, one, gap)))
+    return apply(
+        OPS["where"],
+        equal,
+        constant(0, v.dtype),
+        apply(OPS["divide"], one, apply(OPS["where"], equal, one, gap)),
+    )
 
 
 def zeros_of(x: Tensor) -> Tensor:

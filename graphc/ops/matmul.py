@@ -41,8 +41,14 @@ def _matmul_gradient(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor
     )
 
 
-define("matmul", operands=("x", "y"), infer=_matmul_type, eval=np.matmul, vjp=_matmul_gradient,
-       doc="the matrix product of the last two axes; the axes before them broadcast")
+define(
+    "matmul",
+    operands=("x", "y"),
+    infer=_matmul_type,
+    eval=np.matmul,
+    vjp=_matmul_gradient,
+    doc="the matrix product of the last two axes; the axes before them broadcast",
+)
 
 
 @public
@@ -152,8 +158,12 @@ def tensordot(x: TensorLike, y: TensorLike, axes: Any = 2) -> Tensor:
     a_free = tuple(i for i in range(a.ndim) if i not in left)
     b_free = tuple(i for i in range(b.ndim) if i not in right)
     a_sizes, b_sizes = [a.shape[i] for i in a_free], [b.shape[i] for i in b_free]
-    rows = reshape(permuted(a, a_free + left), (dims.product(a_sizes), dims.product([a.shape[i] for i in left])))
-    columns = reshape(permuted(b, right + b_free), (dims.product([b.shape[i] for i in right]), dims.product(b_sizes)))
+    rows = reshape(
+        permuted(a, a_free + left), (dims.product(a_sizes), dims.product([a.shape[i] for i in left]))
+    )
+    columns = reshape(
+        permuted(b, right + b_free), (dims.product([b.shape[i] for i in right]), dims.product(b_sizes))
+    )
     return reshape(apply(OPS["matmul"], rows, columns), (*a_sizes, *b_sizes))
 
 
@@ -173,11 +183,18 @@ def _paired_axes(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int,
     if is_integer(axes):
         count = as_integer("tensordot", "axes", axes, least=0)
         if count > min(left_rank, right_rank):
-            raise ShapeError(f"tensordot: {count} axes of arrays of rank {left_rank} and {right_rank}", location=here())
+            raise ShapeError(
+                f"tensordot: {count} axes of arrays of rank {left_rank} and {right_rank}", location=here()
+            )
         return tuple(range(left_rank - count, left_rank)), tuple(range(count))
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
-        raise ShapeError(f"tensordot: axes {axes!r} is neither a number nor a pair of sequences", location=here())
-    left, right = as_axes("tensordot", axes[0], left_rank, "axes"), as_axes("tensordot", axes[1], right_rank, "axes")
+        raise ShapeError(
+            f"tensordot: axes {axes!r} is neither a number nor a pair of sequences", location=here()
+        )
+    left, right = (
+        as_axes("tensordot", axes[0], left_rank, "axes"),
+        as_axes("tensordot", axes[1], right_rank, "axes"),
+    )
     if len(left) != len(right):
         raise ShapeError(f"tensordot: {len(left)} axes of x, {len(right)} axes of y", location=here())
     return left, right

@@ -32,7 +32,7 @@ def require_not_negative(size: Size) -> Size:
     return size
 
 
-# broadcast_to ------------------------------------------------------------------------------------------------
+# broadcast_to ---------------------------------------------------------------------------------------------
 
 
 def _broadcast_to_type(x: TensorType, *, shape: tuple[Size, ...]) -> TensorType:
@@ -51,9 +51,16 @@ def _broadcast_to_gradient(g: Tensor, y: Tensor, x: Tensor, *, shape: tuple[Size
     return (sum_to_shape(g, x.shape),)
 
 
-define("broadcast_to", operands=("x",), attrs=("shape",), infer=_broadcast_to_type,
-       eval=lambda x, *, shape: np.broadcast_to(x, shape), vjp=_broadcast_to_gradient, traits={Trait.MOVEMENT},
-       doc="the elements repeated along new axes and axes of size 1")
+define(
+    "broadcast_to",
+    operands=("x",),
+    attrs=("shape",),
+    infer=_broadcast_to_type,
+    eval=lambda x, *, shape: np.broadcast_to(x, shape),
+    vjp=_broadcast_to_gradient,
+    traits={Trait.MOVEMENT},
+    doc="the elements repeated along new axes and axes of size 1",
+)
 
 
 def sum_to_shape(x: Tensor, shape: tuple[Size, ...]) -> Tensor:
@@ -86,7 +93,7 @@ def broadcast_to(x: TensorLike, shape: Any) -> Tensor:
     return tensor if tensor.shape == target else apply(OPS["broadcast_to"], tensor, shape=target)
 
 
-# reshape -----------------------------------------------------------------------------------------------------
+# reshape --------------------------------------------------------------------------------------------------
 
 
 def _reshape_type(x: TensorType, *, shape: tuple[Size, ...]) -> TensorType:
@@ -97,10 +104,16 @@ def _reshape_type(x: TensorType, *, shape: tuple[Size, ...]) -> TensorType:
     return x.with_shape(shape)
 
 
-define("reshape", operands=("x",), attrs=("shape",), infer=_reshape_type,
-       eval=lambda x, *, shape: np.reshape(x, shape),
-       vjp=lambda g, y, x, *, shape: (apply(OPS["reshape"], g, shape=x.shape),), traits={Trait.MOVEMENT},
-       doc="the elements in row-major order in another shape")
+define(
+    "reshape",
+    operands=("x",),
+    attrs=("shape",),
+    infer=_reshape_type,
+    eval=lambda x, *, shape: np.reshape(x, shape),
+    vjp=lambda g, y, x, *, shape: (apply(OPS["reshape"], g, shape=x.shape),),
+    traits={Trait.MOVEMENT},
+    doc="the elements in row-major order in another shape",
+)
 
 
 @public
@@ -128,7 +141,9 @@ def reshape(x: TensorLike, shape: Any) -> Tensor:
     if unknown:
         rest = dims.product(known)
         if rest == 0:
-            raise ShapeError(f"reshape: the extent -1 beside 0 in {entries} is not determined", location=here())
+            raise ShapeError(
+                f"reshape: the extent -1 beside 0 in {entries} is not determined", location=here()
+            )
         known.insert(unknown[0], dims.floordiv(tensor.size, rest))
     target = tuple(known)
     return tensor if tensor.shape == target else apply(OPS["reshape"], tensor, shape=target)
@@ -164,7 +179,11 @@ def squeeze(x: TensorLike, axis: int | tuple[int, ...] | None = None) -> Tensor:
     f32[1,n]
     """
     tensor = as_tensor(x)
-    gone = as_axes("squeeze", axis, tensor.ndim) if axis is not None else [i for i, s in enumerate(tensor.shape) if s == 1]
+    gone = (
+        as_axes("squeeze", axis, tensor.ndim)
+        if axis is not None
+        else [i for i, s in enumerate(tensor.shape) if s == 1]
+    )
     for i in gone:
         size = tensor.shape[i]
         if isinstance(size, int) and size != 1:
@@ -172,7 +191,7 @@ def squeeze(x: TensorLike, axis: int | tuple[int, ...] | None = None) -> Tensor:
     return reshape(tensor, [size for i, size in enumerate(tensor.shape) if i not in gone])
 
 
-# permute_dims ------------------------------------------------------------------------------------------------
+# permute_dims ---------------------------------------------------------------------------------------------
 
 
 def _permute_dims_type(x: TensorType, *, axes: tuple[int, ...]) -> TensorType:
@@ -190,10 +209,16 @@ def inverse_permutation(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(i) for i in range(len(axes)))
 
 
-define("permute_dims", operands=("x",), attrs=("axes",), infer=_permute_dims_type,
-       eval=lambda x, *, axes: np.transpose(x, axes),
-       vjp=lambda g, y, x, *, axes: (apply(OPS["permute_dims"], g, axes=inverse_permutation(axes)),),
-       traits={Trait.MOVEMENT}, doc="the axes in another order")
+define(
+    "permute_dims",
+    operands=("x",),
+    attrs=("axes",),
+    infer=_permute_dims_type,
+    eval=lambda x, *, axes: np.transpose(x, axes),
+    vjp=lambda g, y, x, *, axes: (apply(OPS["permute_dims"], g, axes=inverse_permutation(axes)),),
+    traits={Trait.MOVEMENT},
+    doc="the axes in another order",
+)
 
 
 def permuted(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -220,7 +245,11 @@ def permute_dims(x: TensorLike, axes: tuple[int, ...] | None = None) -> Tensor:
     if axes is None:
         return permuted(tensor, tuple(reversed(range(tensor.ndim))))
     order = as_axes("permute_dims", axes, tensor.ndim, "axes")
-    return permuted(tensor, order) if len(order) == tensor.ndim else apply(OPS["permute_dims"], tensor, axes=order)
+    return (
+        permuted(tensor, order)
+        if len(order) == tensor.ndim
+        else apply(OPS["permute_dims"], tensor, axes=order)
+    )
 
 
 @public
@@ -252,7 +281,10 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     f32[4,3,2]
     """
     tensor = as_tensor(x)
-    first, second = as_axis("swapaxes", axis1, tensor.ndim, "axis1"), as_axis("swapaxes", axis2, tensor.ndim, "axis2")
+    first, second = (
+        as_axis("swapaxes", axis1, tensor.ndim, "axis1"),
+        as_axis("swapaxes", axis2, tensor.ndim, "axis2"),
+    )
     order = list(range(tensor.ndim))
     order[first], order[second] = second, first
     return permuted(tensor, tuple(order))

@@ -36,7 +36,9 @@ def _pad_type(x: TensorType, value: TensorType, *, before: Sizes, after: Sizes) 
     return x.with_shape(tuple(b + size + a for b, size, a in zip(before, x.shape, after)))
 
 
-def _pad_eval(x: np.ndarray, value: np.ndarray, *, before: tuple[int, ...], after: tuple[int, ...]) -> np.ndarray:
+def _pad_eval(
+    x: np.ndarray, value: np.ndarray, *, before: tuple[int, ...], after: tuple[int, ...]
+) -> np.ndarray:
     if min((*before, *after), default=0) < 0:
         raise ShapeError(f"negative padding: before {before}, after {after}")
     result = np.full([b + size + a for b, size, a in zip(before, x.shape, after)], value, x.dtype)
@@ -56,8 +58,16 @@ def _pad_gradient(
     return inside, apply(OPS["sum"], outside, axis=tuple(range(g.ndim)), keepdims=False)
 
 
-define("pad", operands=("x", "value"), attrs=("before", "after"), infer=_pad_type, eval=_pad_eval, vjp=_pad_gradient,
-       traits={Trait.MOVEMENT}, doc="a scalar before and after the elements of each axis")
+define(
+    "pad",
+    operands=("x", "value"),
+    attrs=("before", "after"),
+    infer=_pad_type,
+    eval=_pad_eval,
+    vjp=_pad_gradient,
+    traits={Trait.MOVEMENT},
+    doc="a scalar before and after the elements of each axis",
+)
 
 
 @public
@@ -93,7 +103,9 @@ def pad(x: TensorLike, pad_width: Any, mode: str = "constant", constant_values: 
         return apply(OPS["pad"], tensor, value, before=before, after=after)
     if mode not in _MODES:
         hint = nearest(mode, ["constant", *_MODES])
-        raise ArgumentError(f"pad: mode {mode!r} is none of constant, {', '.join(_MODES)}", location=here(), hint=hint)
+        raise ArgumentError(
+            f"pad: mode {mode!r} is none of constant, {', '.join(_MODES)}", location=here(), hint=hint
+        )
     for axis in range(tensor.ndim):
         if before[axis] != 0 or after[axis] != 0:
             tensor = _MODES[mode](tensor, axis, before[axis], after[axis])
@@ -111,11 +123,15 @@ def _widths(pad_width: Any, rank: int) -> tuple[Sizes, Sizes]:
     elif len(rows) in (1, 2) and not any(isinstance(row, tuple) for row in rows):
         pairs = [(size(rows[0]), size(rows[-1]))]
     else:
-        raise ShapeError(f"pad: pad_width {pad_width!r} is not a number, a pair, or a pair per axis", location=here())
+        raise ShapeError(
+            f"pad: pad_width {pad_width!r} is not a number, a pair, or a pair per axis", location=here()
+        )
     if len(pairs) == 1:
         pairs = pairs * rank
     if len(pairs) != rank:
-        raise ShapeError(f"pad: pad_width has {len(pairs)} pairs for an array of rank {rank}", location=here())
+        raise ShapeError(
+            f"pad: pad_width has {len(pairs)} pairs for an array of rank {rank}", location=here()
+        )
     return tuple(b for b, _ in pairs), tuple(a for _, a in pairs)
 
 
@@ -147,7 +163,12 @@ def _wrap(x: Tensor, axis: int, before: Size, after: Size) -> Tensor:
     size = x.shape[axis]
     _check_enough(axis, size, before, after)
     return _joined(
-        axis, before, after, lambda: narrowed(x, axis, size - before, before), x, lambda: narrowed(x, axis, 0, after)
+        axis,
+        before,
+        after,
+        lambda: narrowed(x, axis, size - before, before),
+        x,
+        lambda: narrowed(x, axis, 0, after),
     )
 
 
@@ -171,4 +192,3 @@ _MODES = {
     "symmetric": lambda x, axis, before, after: _mirror(x, axis, before, after, skip=0),
     "wrap": _wrap,
 }
-

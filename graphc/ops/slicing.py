@@ -27,7 +27,7 @@ from graphc.ops.movement import require_not_negative
 Sizes = tuple[Size, ...]
 
 
-# the op ------------------------------------------------------------------------------------------------------
+# the op ---------------------------------------------------------------------------------------------------
 
 
 def _slice_type(x: TensorType, *, start: Sizes, size: Sizes, step: tuple[int, ...]) -> TensorType:
@@ -61,7 +61,7 @@ def _require_inside(axis: int, extent: Size, start: Size, size: Size, step: int)
 def _when_not_empty(size: Size) -> Size:
     """`p` where the size is `max(p,0)`: the same number whenever there is any element."""
     if isinstance(size, Dim) and len(size.terms) == 1:
-        (monomial, factor), = size.terms
+        ((monomial, factor),) = size.terms
         if factor == 1 and len(monomial) == 1 and isinstance(monomial[0], Call):
             call = monomial[0]
             if call.name == "max" and call.args[1] == 0:
@@ -69,8 +69,12 @@ def _when_not_empty(size: Size) -> Size:
     return size
 
 
-def _slice_eval(x: np.ndarray, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> np.ndarray:
-    return np.asarray(x[tuple(_python_slice(*entry) for entry in zip(range(x.ndim), x.shape, start, size, step))])
+def _slice_eval(
+    x: np.ndarray, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]
+) -> np.ndarray:
+    return np.asarray(
+        x[tuple(_python_slice(*entry) for entry in zip(range(x.ndim), x.shape, start, size, step))]
+    )
 
 
 def _python_slice(axis: int, extent: int, start: int, size: int, step: int) -> slice:
@@ -92,8 +96,16 @@ def _slice_gradient(
     return (spread(g, x.shape, start, step),)
 
 
-define("slice", operands=("x",), attrs=("start", "size", "step"), infer=_slice_type, eval=_slice_eval,
-       vjp=_slice_gradient, traits={Trait.MOVEMENT}, doc="every step-th element from start, size of them, along each axis")
+define(
+    "slice",
+    operands=("x",),
+    attrs=("start", "size", "step"),
+    infer=_slice_type,
+    eval=_slice_eval,
+    vjp=_slice_gradient,
+    traits={Trait.MOVEMENT},
+    doc="every step-th element from start, size of them, along each axis",
+)
 
 
 def strided(x: Tensor, start: Sizes, size: Sizes, step: tuple[int, ...]) -> Tensor:
@@ -105,12 +117,12 @@ def strided(x: Tensor, start: Sizes, size: Sizes, step: tuple[int, ...]) -> Tens
 
 def narrowed(x: Tensor, axis: int, start: Size, size: Size, step: int = 1) -> Tensor:
     """`size` elements of one axis from `start`; the other axes whole."""
-    starts, sizes, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
-    starts[axis], sizes[axis], steps[axis] = start, size, step  # type: ignore[call-overload]
-    return strided(x, tuple(starts), tuple(sizes), tuple(steps))
+    starts = tuple(start if i == axis else 0 for i in range(x.ndim))
+    sizes = tuple(size if i == axis else extent for i, extent in enumerate(x.shape))
+    return strided(x, starts, sizes, tuple(step if i == axis else 1 for i in range(x.ndim)))
 
 
-# its transpose -----------------------------------------------------------------------------------------------
+# its transpose --------------------------------------------------------------------------------------------
 
 
 def spread(x: Tensor, shape: Sizes, start: Sizes, step: tuple[int, ...], fill: Any = 0) -> Tensor:
@@ -165,7 +177,7 @@ def padded(x: Tensor, before: Sizes, after: Sizes, fill: Any = 0) -> Tensor:
     return apply(OPS["pad"], x, constant(fill, x.dtype), before=before, after=after)
 
 
-# flip --------------------------------------------------------------------------------------------------------
+# flip -----------------------------------------------------------------------------------------------------
 
 
 def reverse(x: Tensor, axes: Any) -> Tensor:
@@ -191,7 +203,7 @@ def flip(x: TensorLike, axis: int | tuple[int, ...] | None = None) -> Tensor:
     return reverse(tensor, as_axes("flip", axis, tensor.ndim))
 
 
-# what a Python slice means ------------------------------------------------------------------------------------
+# what a Python slice means ---------------------------------------------------------------------------------
 
 
 def resolve_slice(key: slice, extent: Size, axis: int) -> tuple[Size, Size, int]:
@@ -210,7 +222,9 @@ def resolve_slice(key: slice, extent: Size, axis: int) -> tuple[Size, Size, int]
     """
     step = 1 if key.step is None else key.step
     if not is_integer(step):
-        raise ArgumentError(f"getitem: axis {axis}: the step {step!r} of a slice must be an integer", location=here())
+        raise ArgumentError(
+            f"getitem: axis {axis}: the step {step!r} of a slice must be an integer", location=here()
+        )
     step = int(step)
     if step == 0:
         raise ArgumentError(f"getitem: axis {axis}: the step of a slice is 0", location=here())
@@ -246,7 +260,8 @@ def _bound(value: Any, axis: int) -> Size | None:
     if value is None or isinstance(value, Dim):
         if isinstance(value, Dim) and dims.never_negative(-value):
             raise ShapeError(
-                f"getitem: axis {axis}: the symbolic bound {value} of a slice is negative", location=here(),
+                f"getitem: axis {axis}: the symbolic bound {value} of a slice is negative",
+                location=here(),
                 hint=f"count from the front: x.shape[{axis}] + ({value})",
             )
         return value
@@ -255,6 +270,7 @@ def _bound(value: Any, axis: int) -> Size | None:
     if isinstance(value, Tensor):
         raise ShapeError(
             f"getitem: axis {axis}: a tensor cannot bound a slice, since the size would depend on its value",
-            location=here(), hint="gather with gc.take(x, start + gc.arange(size), axis)",
+            location=here(),
+            hint="gather with gc.take(x, start + gc.arange(size), axis)",
         )
     raise ShapeError(f"getitem: axis {axis}: a slice cannot be bounded by {value!r}", location=here())

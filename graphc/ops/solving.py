@@ -16,14 +16,14 @@ import numpy as np
 from graphc.errors import DTypeError
 from graphc.ir.broadcast import broadcast_shapes
 from graphc.ir.build import TensorLike, apply, promote, unpack
-from graphc.ir.opdef import OPS, define, public
+from graphc.ir.opdef import OPS, define
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType, TupleType
 from graphc.ir.verify import require_equal
 from graphc.ops.library import LIBRARY, as_matrices, as_scalars, lapack, require_matrix, times, transposed
 from graphc.ops.movement import expand_dims, reshape, sum_to_shape
 
-# solve -------------------------------------------------------------------------------------------------------
+# solve ----------------------------------------------------------------------------------------------------
 
 
 def _solve_type(a: TensorType, b: TensorType) -> TensorType:
@@ -41,11 +41,17 @@ def _solve_gradient(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor,
     return sum_to_shape(-times(right, transposed(y)), a.shape), sum_to_shape(right, b.shape)
 
 
-define("solve", operands=("a", "b"), infer=_solve_type, eval=lapack(np.linalg.solve), vjp=_solve_gradient,
-       traits=LIBRARY, doc="the solution x of a @ x = b")
+define(
+    "solve",
+    operands=("a", "b"),
+    infer=_solve_type,
+    eval=lapack(np.linalg.solve),
+    vjp=_solve_gradient,
+    traits=LIBRARY,
+    doc="the solution x of a @ x = b",
+)
 
 
-@public
 def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """The solution `x` of `a @ x = b`.
 
@@ -71,7 +77,7 @@ def solve(a: TensorLike, b: TensorLike) -> Tensor:
     return reshape(solution, solution.shape[:-1])
 
 
-# inv ---------------------------------------------------------------------------------------------------------
+# inv ------------------------------------------------------------------------------------------------------
 
 
 def _square_type(x: TensorType) -> TensorType:
@@ -83,11 +89,17 @@ def _inv_gradient(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor]:
     return (-times(transposed(y), g, transposed(y)),)
 
 
-define("inv", operands=("x",), infer=_square_type, eval=lapack(np.linalg.inv), vjp=_inv_gradient, traits=LIBRARY,
-       doc="the inverse of a matrix")
+define(
+    "inv",
+    operands=("x",),
+    infer=_square_type,
+    eval=lapack(np.linalg.inv),
+    vjp=_inv_gradient,
+    traits=LIBRARY,
+    doc="the inverse of a matrix",
+)
 
 
-@public
 def inv(x: TensorLike) -> Tensor:
     """The inverse of each square matrix `(..., n, n)`.
 
@@ -102,7 +114,7 @@ def inv(x: TensorLike) -> Tensor:
     return apply(OPS["inv"], as_matrices("inv", x))
 
 
-# det, slogdet ------------------------------------------------------------------------------------------------
+# det, slogdet ---------------------------------------------------------------------------------------------
 
 
 def _det_type(x: TensorType) -> TensorType:
@@ -113,11 +125,17 @@ def _det_gradient(g: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor]:
     return (as_scalars(g * y) * transposed(apply(OPS["inv"], x)),)
 
 
-define("det", operands=("x",), infer=_det_type, eval=lapack(np.linalg.det), vjp=_det_gradient, traits=LIBRARY,
-       doc="the determinant of a matrix")
+define(
+    "det",
+    operands=("x",),
+    infer=_det_type,
+    eval=lapack(np.linalg.det),
+    vjp=_det_gradient,
+    traits=LIBRARY,
+    doc="the determinant of a matrix",
+)
 
 
-@public
 def det(x: TensorLike) -> Tensor:
     """The determinant of each square matrix `(..., n, n)`. Its gradient needs the inverse.
 
@@ -136,12 +154,17 @@ def _slogdet_gradient(g: tuple[Tensor | None, ...], y: Any, x: Tensor) -> tuple[
     return (None if g[1] is None else as_scalars(g[1]) * transposed(apply(OPS["inv"], x)),)
 
 
-define("slogdet", operands=("x",), infer=lambda x: TupleType((_det_type(x), _det_type(x))),
-       eval=lapack(lambda x: tuple(np.linalg.slogdet(x))), vjp=_slogdet_gradient, traits=LIBRARY,
-       doc="the sign of the determinant, and the logarithm of its absolute value")
+define(
+    "slogdet",
+    operands=("x",),
+    infer=lambda x: TupleType((_det_type(x), _det_type(x))),
+    eval=lapack(lambda x: tuple(np.linalg.slogdet(x))),
+    vjp=_slogdet_gradient,
+    traits=LIBRARY,
+    doc="the sign of the determinant, and the logarithm of its absolute value",
+)
 
 
-@public
 def slogdet(x: TensorLike) -> tuple[Tensor, Tensor]:
     """The sign of the determinant of each square matrix, and the logarithm of its absolute value.
 

@@ -50,11 +50,24 @@ def _sort_gradient(g: Tensor, y: Tensor, x: Tensor, *, axis: int, descending: bo
     return (apply(OPS["take_along_axis"], g, inverse, axis=axis),)
 
 
-define("sort", operands=("x",), attrs=("axis", "descending"), infer=_sort_type, eval=_sort_eval, vjp=_sort_gradient,
-       doc="the elements along an axis in order")
-define("argsort", operands=("x",), attrs=("axis", "descending"),
-       infer=lambda x, **attrs: _sort_type(x, **attrs).with_dtype(_INT64), eval=_argsort_eval,
-       vjp=NOT_DIFFERENTIABLE, doc="the positions that put the elements along an axis in order")
+define(
+    "sort",
+    operands=("x",),
+    attrs=("axis", "descending"),
+    infer=_sort_type,
+    eval=_sort_eval,
+    vjp=_sort_gradient,
+    doc="the elements along an axis in order",
+)
+define(
+    "argsort",
+    operands=("x",),
+    attrs=("axis", "descending"),
+    infer=lambda x, **attrs: _sort_type(x, **attrs).with_dtype(_INT64),
+    eval=_argsort_eval,
+    vjp=NOT_DIFFERENTIABLE,
+    doc="the positions that put the elements along an axis in order",
+)
 
 
 @public
@@ -162,5 +175,7 @@ def _ordered_before(x: Tensor, y: Tensor) -> Tensor:
     """`x < y` in the order of `sort`: NaN is larger than everything else."""
     if x.dtype.kind != "f":
         return apply(OPS["less"], x, y)
-    nan_last = apply(OPS["bitwise_and"], apply(OPS["isnan"], y), apply(OPS["logical_not"], apply(OPS["isnan"], x)))
+    nan_last = apply(
+        OPS["bitwise_and"], apply(OPS["isnan"], y), apply(OPS["logical_not"], apply(OPS["isnan"], x))
+    )
     return apply(OPS["bitwise_or"], apply(OPS["less"], x, y), nan_last)

@@ -9,6 +9,7 @@ import graphc as gc
 from graphc.ir.build import apply
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS
 from graphc.ir.types import DTYPES
+from graphc.passes.gradient import grad
 
 F64 = DTYPES["f64"]
 
@@ -48,7 +49,7 @@ def test_gradient_equals_differences(sample: Sample):
 def slope(function, *points):
     """The gradient of `function` at scalars."""
     xs = [gc.placeholder((), "float64", name=f"x{i}") for i in range(len(points))]
-    found = run(gc.grad(function(*xs), xs), dict(zip(xs, points)))
+    found = run(grad(function(*xs), xs), dict(zip(xs, points)))
     return [float(v) for v in found]
 
 
@@ -65,8 +66,8 @@ def test_conventions_at_kinks():
 def test_equal_maxima_share_the_gradient():
     x = gc.placeholder((4,), "float64", name="x")
     values = np.array([1.0, 3.0, 3.0, 2.0])
-    np.testing.assert_array_equal(run(gc.grad(gc.max(x), [x])[0], {x: values}), [0, 0.5, 0.5, 0])
-    np.testing.assert_array_equal(run(gc.grad(gc.min(x), [x])[0], {x: values}), [1, 0, 0, 0])
+    np.testing.assert_array_equal(run(grad(gc.max(x), [x])[0], {x: values}), [0, 0.5, 0.5, 0])
+    np.testing.assert_array_equal(run(grad(gc.min(x), [x])[0], {x: values}), [1, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -88,8 +89,8 @@ def test_power_at_its_corners(x, y, wanted):
 
 def test_mixed_second_derivative_of_power_at_exponent_zero():
     x, y = gc.placeholder((), "float64", name="x"), gc.placeholder((), "float64", name="y")
-    dx, _ = gc.grad(gc.pow(x, y), [x, y])
-    assert float(run(gc.grad(dx, [y])[0], {x: 2.0, y: 0.0})) == 0.5  # d/dy (y * x**(y-1)) = 1/x
+    dx, _ = grad(gc.pow(x, y), [x, y])
+    assert float(run(grad(dx, [y])[0], {x: 2.0, y: 0.0})) == 0.5  # d/dy (y * x**(y-1)) = 1/x
 
 
 @pytest.mark.parametrize("values", [[2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [2.0, 5.0, 3.0], [0.0], []])
@@ -105,7 +106,7 @@ def test_product_over_several_axes_with_zeros():
 
 def test_gradient_of_broadcast_operands_has_their_type():
     x, y = gc.placeholder(("n", 1), "float64", name="x"), gc.placeholder((3,), "float64", name="y")
-    dx, dy = gc.grad(gc.sum(gc.exp(x) * y), [x, y])
+    dx, dy = grad(gc.sum(gc.exp(x) * y), [x, y])
     assert (dx.type, dy.type) == (x.type, y.type)
     values = {x: np.array([[1.0], [2.0]]), y: np.array([1.0, 2.0, 3.0])}
     np.testing.assert_allclose(run(dx, values), np.exp(values[x]) * 6)
@@ -115,7 +116,7 @@ def test_gradient_of_broadcast_operands_has_their_type():
 COMPOSITES = {
     "relu": gc.relu, "leaky_relu": gc.leaky_relu, "elu": gc.elu, "silu": gc.silu, "gelu": gc.gelu,
     "gelu_tanh": lambda x: gc.gelu(x, "tanh"), "log_sigmoid": gc.log_sigmoid, "square": gc.square,
-    "reciprocal": gc.reciprocal, "clip": lambda x: gc.clip(x, -0.5, 0.5), "mean": lambda x: gc.mean(x, axis=1),
+    "reciprocal": lambda x: gc.reciprocal(x + 3), "clip": lambda x: gc.clip(x, -0.5, 0.5), "mean": lambda x: gc.mean(x, axis=1),
     "var": lambda x: gc.var(x, axis=0, correction=1), "std": lambda x: gc.std(x, axis=1),
     "cross_entropy_int": lambda x: gc.cross_entropy(x, [2, 0, 1]),
     "cross_entropy": lambda x: gc.cross_entropy(x, np.full((3, 4), 0.25)),

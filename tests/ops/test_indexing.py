@@ -51,7 +51,9 @@ def random_key(rng, shape, arrays):
 
 
 def random_shape(rng):
-    return tuple(int(s) for s in rng.choice([0, 1, 2, 3, 5], rng.integers(0, 5), p=[0.1, 0.2, 0.2, 0.25, 0.25]))
+    return tuple(
+        int(s) for s in rng.choice([0, 1, 2, 3, 5], rng.integers(0, 5), p=[0.1, 0.2, 0.2, 0.25, 0.25])
+    )
 
 
 def symbolic(shape):
@@ -126,7 +128,9 @@ def test_index_tensors_and_updates_are_numpys(arrays):
         np.add.at(added, key, values)
         stored[key] = values
         try:
-            found = run([x[tuple(entries)], x.at[tuple(entries)].add(values), x.at[tuple(entries)].set(values)], feeds)
+            found = run(
+                [x[tuple(entries)], x.at[tuple(entries)].add(values), x.at[tuple(entries)].set(values)], feeds
+            )
             same(found[0], selected)
             same(found[1], added)
             same(found[2], stored)
@@ -144,10 +148,23 @@ def test_slices_of_symbolic_sizes_have_equal_forms():
 
 def test_provable_slices_state_no_constraints():
     x = gc.placeholder(("n",), name="x")
-    for key in (np.s_[2:], np.s_[:2], np.s_[2:-2], np.s_[-3:-1], np.s_[::2], np.s_[1::3], np.s_[::-1], np.s_[5::-2],
-                np.s_[:2:-1], np.s_[-2::-3], np.s_[:-3:-1], np.s_[-2:4], np.s_[3:1]):
+    for key in (
+        np.s_[2:],
+        np.s_[:2],
+        np.s_[2:-2],
+        np.s_[-3:-1],
+        np.s_[::2],
+        np.s_[1::3],
+        np.s_[::-1],
+        np.s_[5::-2],
+        np.s_[:2:-1],
+        np.s_[-2::-3],
+        np.s_[:-3:-1],
+        np.s_[-2:4],
+        np.s_[3:1],
+    ):
         y = gc.sum(x[key])
-        dx, = grad(y, [x])
+        (dx,) = grad(y, [x])
         graph = close("f", [x], [y, dx])
         assert graph.constraints == (), f"{key}: {graph}"
 
@@ -204,9 +221,19 @@ def test_positions_out_of_range_when_run(position):
     x, i = gc.placeholder((5, 2), name="x"), gc.placeholder((1,), "int64", name="i")
     feeds = {x: np.zeros((5, 2)), i: [position]}
     column = gc.reshape(i, (1, 1))
-    for y in (gc.take(x, i, 0), gc.gather(x, i), gc.scatter_add(x, 1.0, i), gc.scatter_set(x, 1.0, i), x[i],
-              gc.take_along_axis(x, column, 0), x.at[i].add(1.0), x.at[:, 0].add(0.0).at[i, 0].set(1.0)):
-        with pytest.raises(IndexOutOfBoundsError, match=f"index {position} is out of bounds for axis 0 with size 5"):
+    for y in (
+        gc.take(x, i, 0),
+        gc.gather(x, i),
+        gc.scatter_add(x, 1.0, i),
+        gc.scatter_set(x, 1.0, i),
+        x[i],
+        gc.take_along_axis(x, column, 0),
+        x.at[i].add(1.0),
+        x.at[:, 0].add(0.0).at[i, 0].set(1.0),
+    ):
+        with pytest.raises(
+            IndexOutOfBoundsError, match=f"index {position} is out of bounds for axis 0 with size 5"
+        ):
             run(y, feeds)
 
 
@@ -224,13 +251,19 @@ def test_take_and_take_along_axis_are_numpys():
         axis = int(rng.integers(-array.ndim, array.ndim))
         extent = array.shape[axis]
         indices = rng.integers(-extent, extent, tuple(rng.integers(0, 4, rng.integers(0, 3))))
-        x, i = gc.placeholder(array.shape, "float64", name="x"), gc.placeholder(indices.shape, "int64", name="i")
+        x, i = (
+            gc.placeholder(array.shape, "float64", name="x"),
+            gc.placeholder(indices.shape, "int64", name="i"),
+        )
         same(run(gc.take(x, i, axis), {x: array, i: indices}), np.take(array, indices, axis))
         shape = list(np.where(rng.random(array.ndim) < 0.3, 1, array.shape))
         shape[axis] = int(rng.integers(0, 4))
         indices = rng.integers(-extent, extent, shape)
         i = gc.placeholder(indices.shape, "int64", name="i")
-        same(run(gc.take_along_axis(x, i, axis), {x: array, i: indices}), np.take_along_axis(array, indices, axis))
+        same(
+            run(gc.take_along_axis(x, i, axis), {x: array, i: indices}),
+            np.take_along_axis(array, indices, axis),
+        )
 
 
 def test_untouched_elements_keep_their_bits():
@@ -243,10 +276,24 @@ def test_repeated_set_keeps_the_last():
     same(run(x.at[i].set([5.0, 6.0, 7.0, 8.0]), {x: np.zeros(3)}), np.float32([8, 7, 0]))
 
 
-@pytest.mark.parametrize("key", [
-    np.s_[1:], np.s_[::-1], np.s_[::2, 1:3], np.s_[::-3, None, 2], np.s_[..., 0], np.s_[[0, 0, -1]], np.s_[:, [1, 1]],
-    np.s_[[0, 4], [1, -3]], np.s_[[0, 4], None, [1, 1]], np.s_[2], np.s_[4:1:-2, [0, 3, 0]], np.s_[3:3],
-], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    [
+        np.s_[1:],
+        np.s_[::-1],
+        np.s_[::2, 1:3],
+        np.s_[::-3, None, 2],
+        np.s_[..., 0],
+        np.s_[[0, 0, -1]],
+        np.s_[:, [1, 1]],
+        np.s_[[0, 4], [1, -3]],
+        np.s_[[0, 4], None, [1, 1]],
+        np.s_[2],
+        np.s_[4:1:-2, [0, 3, 0]],
+        np.s_[3:3],
+    ],
+    ids=str,
+)
 def test_gradients(key):
     rng = RNG(4)
     array = rng.standard_normal((5, 4))
@@ -269,7 +316,7 @@ def test_gradient_of_take_along_axis(axis, extent):
 
 def test_gradient_of_a_single_position_has_no_scatter():
     x, i = gc.placeholder(("n", 10), name="x"), gc.placeholder(("n", 1), "int64", name="i")
-    dx, = grad(gc.sum(gc.take_along_axis(x, i, 1)), [x])
+    (dx,) = grad(gc.sum(gc.take_along_axis(x, i, 1)), [x])
     assert "scatter" not in str(close("f", [i], [dx]))
     same(run([dx, x], {x: np.zeros((2, 10)), i: [[-1], [3]]})[0], np.eye(10, dtype=np.float32)[[9, 3]])
 
@@ -277,7 +324,7 @@ def test_gradient_of_a_single_position_has_no_scatter():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_gradient_of_take_by_symbolic_sizes(axis):
     x, i = gc.placeholder(("n", "m"), "float64", name="x"), gc.placeholder(("k", "l"), "int64", name="i")
-    dx, = grad(gc.sum(gc.take(x, i, axis)), [x])
+    (dx,) = grad(gc.sum(gc.take(x, i, axis)), [x])
     wanted = np.zeros((3, 4))
     np.add.at(wanted, np.s_[[0, 0, 2]] if axis == 0 else np.s_[:, [0, 0, 2]], 1.0)
     same(run([dx, x], {x: np.zeros((3, 4)), i: [[0, 0, -1 if axis == 0 else 2]]})[0], wanted)

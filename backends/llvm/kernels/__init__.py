@@ -9,11 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernels.argreduce import build_argmax, build_argmin
+from graphc.backends.llvm.kernels.cumulative import build_cumprod, build_cumsum
+from graphc.backends.llvm.kernels.joining import build_concat, build_pad
 from graphc.backends.llvm.kernels.matmul import build_matmul
+from graphc.backends.llvm.kernels.scatter import build_scatter_add, build_scatter_set
+from graphc.backends.llvm.kernels.sorting import build_argsort, build_sort
 
 from graphc.ir.tensor import Tensor
 
 #: Op name -> the builder of its kernel. Elementwise ops, reductions, movement and gathers are loops.py's.
 KERNELS: dict[str, Callable[[Tensor], Kernel]] = {
+    "argmax": build_argmax,
+    "argmin": build_argmin,
+    "argsort": build_argsort,
+    "concat": build_concat,
+    "cumprod": build_cumprod,
+    "cumsum": build_cumsum,
     "matmul": build_matmul,
+    "pad": build_pad,
+    "scatter_add": build_scatter_add,
+    "scatter_set": build_scatter_set,
+    "sort": build_sort,
 }
