@@ -2,6 +2,7 @@
 
 import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
 from graphc import linalg
+from graphc.analysis.nx import to_networkx
 from graphc.errors import (
     ArgumentError,
     CheckError,
@@ -22,32 +23,26 @@ from graphc.errors import (
     VerifyError,
 )
 from graphc.function import Function, function
+from graphc.inspect.bisect import bisect_passes
+from graphc.inspect.compare import Comparison, compare
+from graphc.inspect.draw import Drawing, draw
 from graphc.ir.build import constant
 from graphc.ir.graph import Graph
 from graphc.ir.parse import parse
 from graphc.ir.tensor import Tensor, Variable
 from graphc.ops import random
 from graphc.ops.arithmetic import (
-    abs,
     add,
-    ceil,
-    clip,
     divide,
-    floor,
     floor_divide,
     fmod,
-    maximum,
-    minimum,
     multiply,
     negative,
     positive,
     pow,
     remainder,
-    round,
-    sign,
     stop_gradient,
     subtract,
-    trunc,
 )
 from graphc.ops.assignment import assign, assign_add, assign_sub
 from graphc.ops.bitwise import (
@@ -98,7 +93,8 @@ from graphc.ops.diagonals import diagonal, trace
 from graphc.ops.effects import assert_, check_finite
 from graphc.ops.effects import print_ as print
 from graphc.ops.einsum import einsum
-from graphc.ops.gathering import gather, scatter_add, scatter_set, take, take_along_axis
+from graphc.ops.extrema import clip, maximum, minimum
+from graphc.ops.gathering import gather, take, take_along_axis
 from graphc.ops.indexing import getitem
 from graphc.ops.joining import concat, repeat, roll, split, stack, tile, unstack
 from graphc.ops.matmul import dot, matmul, outer, tensordot, vecdot
@@ -114,6 +110,8 @@ from graphc.ops.movement import (
 )
 from graphc.ops.padding import pad
 from graphc.ops.reductions import all, any, argmax, argmin, max, min, prod, sum
+from graphc.ops.rounding import abs, ceil, floor, round, sign, trunc
+from graphc.ops.scattering import scatter_add, scatter_set
 from graphc.ops.slicing import flip
 from graphc.ops.softmax import log_softmax, logsumexp, softmax
 from graphc.ops.sorting import argsort, searchsorted, sort, topk
@@ -182,7 +180,9 @@ __all__ = [
     "ArgumentError",
     "CheckError",
     "CodegenError",
+    "Comparison",
     "DTypeError",
+    "Drawing",
     "FeedError",
     "FlagError",
     "Function",
@@ -232,6 +232,7 @@ __all__ = [
     "atan2",
     "atanh",
     "binary_cross_entropy_from_logits",
+    "bisect_passes",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -244,6 +245,7 @@ __all__ = [
     "ceil",
     "check_finite",
     "clip",
+    "compare",
     "concat",
     "concatenate",
     "constant",
@@ -257,6 +259,7 @@ __all__ = [
     "diagonal",
     "divide",
     "dot",
+    "draw",
     "einsum",
     "elu",
     "equal",
@@ -373,6 +376,7 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
+    "to_networkx",
     "topk",
     "trace",
     "transpose",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, FeedError, ShapeError, nearest
+from graphc.errors import DTypeError, FeedError, IndexOutOfBoundsError, ShapeError, nearest
 from graphc.ir import dims
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
@@ -139,7 +139,9 @@ class Feeder:
             if left != right:
                 names = dict.fromkeys([*dims.symbols_of(constraint.left), *dims.symbols_of(constraint.right)])
                 brought = "; ".join(f"{name} = {sizes[name]} is {origin[name]}" for name in names)
-                raise ShapeError(
+                # What a slice needs is that a position exists, so NumPy users expect an IndexError.
+                error = IndexOutOfBoundsError if constraint.reason == "slice" else ShapeError
+                raise error(
                     f"{constraint.reason} needs {constraint.left} == {constraint.right}, but {left} != {right}: {brought}",
                     location=constraint.location,
                 )

@@ -163,6 +163,8 @@ class _Former:
                 return "its users are in clusters that cannot run as one: a path leads out of one into another"
         ordered = sorted(members, key=self.order.__getitem__)
         results = [t for t in ordered if t not in self.free and self._is_result(t, members)]
+        if not results:
+            return "its users only broadcast it, and are free to compute again"
         nest = Nest.fitted(results, ordered)
         if isinstance(nest, str):
             return f"its users are in clusters with different loops ({nest})"

@@ -165,7 +165,7 @@ def _run(
         except InternalError as error:
             complaint, location = error.message, error.location
     if complaint is None and check >= 3:
-        complaint = compare_values(graph, result, entry.values, (seed, seed + 1))
+        complaint = compare_values(graph, result, entry.values, seed)
     if complaint is not None:
         raise _blamed(f"pass {entry.name}", entry.name, complaint, graph, location, dump)
     return Stage(entry.name, result, milliseconds, len(graph.tensors), len(result.tensors), dict(fired))

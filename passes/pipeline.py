@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from graphc.errors import ArgumentError, nearest
 from graphc.ir.graph import Graph
@@ -20,9 +19,7 @@ from graphc.passes.registration import Registration
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilize import stabilize
 from graphc.passes.unify import unify
-
-#: How the values of a graph after a pass relate to those before it.
-Values = Literal["same", "rounded", "better"]
+from graphc.passes.value_check import Values
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,18 @@ def register_rule(
 
     Raises:
         ArgumentError: there is no such op or family, no op is named, or the rule's name is taken.
+
+    >>> import graphc as gc
+    >>> def exp_of_sum(t):
+    ...     '''exp(x) * exp(y) -> exp(x + y)'''
+    ...     if all(operand.op.name == "exp" for operand in t.inputs):
+    ...         (x,), (y,) = (operand.inputs for operand in t.inputs)
+    ...         return gc.exp(x + y)
+    >>> x = gc.placeholder(("n",), name="x")
+    >>> with gc.register_rule(exp_of_sum, "multiply", fast_math=True):
+    ...     f = gc.function([x], gc.exp(x) * gc.exp(-x), backend="numpy", fast_math=True)
+    >>> f.trace.fired["simplify.exp_of_sum"]
+    1
     """
     if family not in FAMILIES:
         raise ArgumentError(f"register_rule: there is no family {family!r}", hint=nearest(family, FAMILIES))

@@ -1,7 +1,7 @@
-"""Identities of sums, products, signs, rounding, powers and casts.
+"""Identities of sums, products and signs.
 
 Invariant: exact for every input, by the rules at the top of `rewrite.py`; in particular x + 0.0 is not x (for
-x = -0.0), 0.0 * x is not 0.0 (for infinities), and rounding is never done in another order.
+x = -0.0), and 0.0 * x is not 0.0 (for infinities).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from graphc.ir.types import is_float
 from graphc.passes.patterns import (
     filled,
     is_op,
-    is_power_of_two,
     is_uniform,
     make,
     scalar,
@@ -298,154 +297,3 @@ def square_of_abs(t: Tensor) -> Tensor | None:
     """
     x, y = t.inputs
     return make("multiply", x.inputs[0], x.inputs[0]) if x is y and is_op(x, "abs") else None
-
-
-# Division and powers
-
-
-@simplify("divide")
-def divide_by_power_of_two(t: Tensor) -> Tensor | None:
-    """x / c -> x * (1/c) where c is a power of two, so that both round the same number
-
-    %x: f32[n]
-    %0 = const {value=8.0} : f32[]
-    %1 = divide %x, %0 : f32[n]
-    """
-    x, y = t.inputs
-    c = uniform(y)
-    if c is None or not is_power_of_two(c) or x.type != t.type:
-        return None
-    return make("multiply", x, scalar(1 / c, t.dtype))
-
-
-def _reciprocal(x: Tensor) -> Tensor:
-    return make("divide", scalar(1, x.dtype), x)
-
-
-#: Exponent -> the same by other ops, and by NumPy. Only those on which the installed NumPy agrees to the bit:
-#: it special-cases scalar exponents, newer versions more of them.
-_POWERS = {
-    2.0: (lambda x: make("multiply", x, x), lambda x: x * x),
-    0.5: (lambda x: make("sqrt", x), np.sqrt),
-    -1.0: (_reciprocal, lambda x: 1 / x),
-}
-with np.errstate(all="ignore"):
-    _probe = np.concatenate([np.array([0.0, -0.0, np.inf, -np.inf, np.nan]), np.linspace(-9.7, 9.9, 997)])
-    _AGREEING = {
-        exponent: build
-        for exponent, (build, evaluate) in _POWERS.items()
-        if np.power(_probe, exponent).tobytes() == evaluate(_probe).tobytes()
-    }
-
-
-@simplify("pow")
-def power_of_float(t: Tensor) -> Tensor | None:
-    """x ** 2 -> x * x; x ** 0.5 -> sqrt(x); x ** -1 -> 1 / x, as NumPy computes them
-
-    %x: f32[n]
-    %0 = const {value=2.0} : f32[]
-    %1 = pow %x, %0 : f32[n]
-    """
-    x, y = t.inputs
-    if not is_float(t.dtype) or y.shape != () or x.type != t.type:
-        return None
-    exponent = uniform(y)
-    build = None if exponent is None else _AGREEING.get(float(exponent))
-    return None if build is None else build(x)
-
-
-@simplify("pow")
-def power_zero(t: Tensor) -> Tensor | None:
-    """x ** 0 -> 1, of NaN too
-
-    %x: f32[n]
-    %0 = const {value=0.0} : f32[]
-    %1 = pow %x, %0 : f32[n]
-    """
-    exponent = uniform(t.inputs[1])
-    return filled(1, t.tensor_type) if exponent is not None and exponent == 0 else None
-
-
-@simplify("pow")
-def power_of_integer(t: Tensor) -> Tensor | None:
-    """x ** 2 -> x * x; x ** 3 -> x * x * x; x ** 4 -> (x * x) * (x * x) of integers
-
-    %x: i32[n]
-    %0 = const {value=3} : i32[]
-    %1 = pow %x, %0 : i32[n]
-    """
-    x, y = t.inputs
-    exponent = uniform(y) if _is_integer(t) and x.type == t.type else None
-    if exponent is None or exponent not in (2, 3, 4):
-        return None
-    square = make("multiply", x, x)
-    return {2: square, 3: make("multiply", square, x), 4: make("multiply", square, square)}[int(exponent)]
-
-
-# Rounding and casts
-
-_ROUNDINGS = ("floor", "ceil", "trunc", "round")
-
-
-@simplify(*_ROUNDINGS)
-def round_of_whole(t: Tensor) -> Tensor | None:
-    """floor(x) -> x where x is whole already: rounded, of integers, or cast from integers
-
-    %x: f32[n]
-    %0 = ceil %x : f32[n]
-    %1 = floor %0 : f32[n]
-    """
-    (x,) = t.inputs
-    whole = _is_integer(x) or is_op(x, *_ROUNDINGS) or (is_op(x, "cast") and x.inputs[0].dtype.kind in "iub")
-    return x if whole else None
-
-
-@simplify("cast")
-def cast_to_itself(t: Tensor) -> Tensor | None:
-    """cast(x, dtype of x) -> x
-
-    %x: f32[n]
-    %0 = cast %x {dtype=f32} : f32[n]
-    """
-    (x,) = t.inputs
-    return x if x.dtype == t.dtype else None
-
-
-@simplify("cast")
-def cast_of_lossless_cast(t: Tensor) -> Tensor | None:
-    """cast(cast(x, wider), dtype) -> cast(x, dtype)
-
-    %x: f32[n]
-    %0 = cast %x {dtype=f64} : f64[n]
-    %1 = cast %0 {dtype=f32} : f32[n]
-    """
-    (y,) = t.inputs
-    if not is_op(y, "cast"):
-        return None
-    (x,) = y.inputs
-    if not _is_lossless(x.dtype, y.dtype):
-        return None
-    # A float out of an integer's range converts to whatever the machine's instruction for that pair of types
-    # gives, so the way through a float may be left out only where everything is in range.
-    if is_float(y.dtype) and t.dtype.kind in "iu" and not _is_lossless(x.dtype, t.dtype):
-        return None
-    return x if x.dtype == t.dtype else make("cast", x, dtype=t.dtype)
-
-
-def _is_lossless(source: np.dtype[Any], target: np.dtype[Any]) -> bool:
-    """Whether every value of `source` is one of `target`; NumPy's "safe" casts, without int64 -> float64."""
-    if source == target or source.kind == "b":
-        return True
-    if source.kind in "iu" and target.kind == "f":
-        return np.iinfo(source).bits <= np.finfo(target).nmant + 1
-    return np.can_cast(source, target, "safe")
-
-
-@simplify("stop_gradient")
-def stop_gradient_is_done(t: Tensor) -> Tensor | None:
-    """stop_gradient(x) -> x, since gradients are taken before the passes
-
-    %x: f32[n]
-    %0 = stop_gradient %x : f32[n]
-    """
-    return t.inputs[0]

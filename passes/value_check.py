@@ -9,22 +9,30 @@ Invariant: the same graphs and seed give the same verdict.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
 from graphc.errors import GraphcError
 from graphc.ir import dims
 from graphc.ir.evaluate import bind_symbols, evaluate, evaluate_tensor
-from graphc.ir.graph import Graph, sizes_of
+from graphc.ir.graph import Graph, sizes_of, topological_order
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 from graphc.passes.unify import solve
 
-_SIZES = (2, 3, 1, 4, 5, 0)
+#: How the values after may relate to those before; see `difference`.
+Values = Literal["same", "rounded", "better"]
+#: What is sampled: ordinary values; also NaN, infinities, -0.0, subnormals and huge ones; sizes 0 and 1.
+Kind = Literal["ordinary", "special", "tiny"]
+
+_SIZES: Mapping[str, tuple[int, ...]] = {"ordinary": (2, 3, 4), "special": (2, 3, 5), "tiny": (0, 1)}
+_ALL_SIZES = (2, 3, 1, 4, 5, 0)
 _SPECIAL = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-40, 1e38)
 _NOISY_RUNS = 6
 #: Results of these are exact, so they are not moved.
@@ -48,34 +56,35 @@ class Samples:
         self.variables = variables
 
 
-def sample(graph: Graph, seed: int, *, special: bool = False) -> Samples | None:
+def sample(graph: Graph, seed: int, kind: Kind = "ordinary") -> Samples | None:
     """Inputs for `graph` whose sizes meet its constraints; None where none were found.
 
     Args:
         graph: what they are for.
         seed: the same seed gives the same values.
-        special: whether NaN, infinities, -0.0, subnormals and huge numbers are among them.
+        kind: what to sample.
     """
-    sizes = _sample_sizes(graph, seed)
+    sizes = _sample_sizes(graph, seed, _SIZES[kind])
     if sizes is None:
         return None
     rng = np.random.default_rng(seed)
 
     def array(type_: TensorType) -> np.ndarray:
-        return _sample_array(rng, type_.dtype, tuple(dims.evaluate(s, sizes) for s in type_.shape), special)
+        shape = tuple(dims.evaluate(s, sizes) for s in type_.shape)
+        return _sample_array(rng, type_.dtype, shape, kind == "special")
 
     return Samples(
         [array(t.tensor_type) for t in graph.inputs], {v: array(v.tensor_type) for v in graph.variables}
     )
 
 
-def _sample_sizes(graph: Graph, seed: int) -> dict[str, int] | None:
+def _sample_sizes(graph: Graph, seed: int, preferred: tuple[int, ...]) -> dict[str, int] | None:
     """Values for the graph's symbols, by trial: small, and such that every constraint holds."""
     rng = random.Random(seed)
     solved = solve(graph)
     needed = {size for tensor in graph.tensors for size in sizes_of(tensor)}
     for trial in range(50):
-        choice = _SIZES[: 2 + trial // 5]
+        choice = preferred if trial < 10 else _ALL_SIZES
         values = {name: rng.choice(choice) for name in graph.symbols if name not in solved}
         try:
             values |= {name: dims.evaluate(size, values) for name, size in solved.items()}
@@ -106,7 +115,9 @@ def _sample_array(
     return np.where(rng.random(shape) < 0.4, rng.choice(picked, shape), array)
 
 
-def difference(before: Graph, after: Graph, samples: Samples, values: str, seed: int = 0) -> str | None:
+def difference(
+    before: Graph, after: Graph, samples: Samples, values: Values, seed: int = 0
+) -> str | None:
     """What is different between the values of two graphs on the same inputs; None if nothing is.
 
     Args:
@@ -123,17 +134,21 @@ def difference(before: Graph, after: Graph, samples: Samples, values: str, seed:
         if type(failure) is type(other_failure):
             return None
         return f"it {_outcome(other_failure)}, where it {_outcome(failure)} before"
-    assert expected is not None and found is not None
-    for position, (want, have) in enumerate(zip(expected, found)):
+    for name, have in found.items():
+        want = expected[name]
         if want.shape != have.shape or want.dtype != have.dtype:
-            return f"result {position} is {have.dtype}{have.shape}, it was {want.dtype}{want.shape}"
+            return f"{name} is {have.dtype}{have.shape}, it was {want.dtype}{want.shape}"
         wrong = ~_equal(want, have)
         if wrong.any() and values != "same":
-            wrong &= ~_explained(before, samples, position, want, have, values, seed)
+            wrong &= ~_explained(before, samples, name, want, have, values, seed)
         if wrong.any():
             place = tuple(int(i) for i in np.argwhere(wrong)[0])
             index = f"[{', '.join(map(str, place))}]" if place else ""
-            return f"result {position}{index} is {have[place]!r}, it was {want[place]!r}"
+            return f"{name}{index} is {have[place]!r}, it was {want[place]!r}"
+    for variable, _ in before.updates:
+        name = _update_name(variable)
+        if name not in found and not _equal(expected[name], samples.variables[variable]).all():
+            return f"{name} is lost"
     return None
 
 
@@ -141,12 +156,25 @@ def _outcome(failure: GraphcError | None) -> str:
     return "gave values" if failure is None else f"raised {type(failure).__name__}"
 
 
-def _run(graph: Graph, samples: Samples) -> tuple[list[np.ndarray] | None, GraphcError | None]:
+def _update_name(variable: Tensor) -> str:
+    return f"the update of {variable.hint or 'a variable'} ({id(variable):x})"
+
+
+def _named_roots(graph: Graph) -> Iterator[tuple[str, Tensor]]:
+    for position, output in enumerate(graph.outputs):
+        yield f"output {position}", output
+    for variable, value in graph.updates:
+        yield _update_name(variable), value
+
+
+def _run(graph: Graph, samples: Samples) -> tuple[dict[str, np.ndarray], GraphcError | None]:
+    """The values of outputs and updates by name; what the graph prints is not shown."""
     try:
-        results = evaluate(graph, samples.arrays, samples.variables)
+        with contextlib.redirect_stdout(io.StringIO()):
+            results = evaluate(graph, samples.arrays, samples.variables)
     except GraphcError as error:
-        return None, error
-    return results, None
+        return {}, error
+    return {name: value for (name, _), value in zip(_named_roots(graph), results)}, None
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -157,10 +185,12 @@ def _equal(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _explained(
-    graph: Graph, samples: Samples, position: int, want: np.ndarray, have: np.ndarray, values: str, seed: int
+    graph: Graph, samples: Samples, name: str, want: np.ndarray, have: np.ndarray, values: Values, seed: int
 ) -> np.ndarray:
     """Where different rounding explains that `have` is not `want`."""
-    noisy = [_noisy_run(graph, samples, position, seed + run) for run in range(_NOISY_RUNS)]
+    root = dict(_named_roots(graph))[name]
+    runs = [_noisy_run(graph, samples, root, seed + run) for run in range(_NOISY_RUNS)]
+    noisy = [value for value in runs if value is not None] or [want]
     unstable = np.zeros(want.shape, bool)
     for other in noisy:
         unstable |= ~_equal(want, other)
@@ -169,7 +199,7 @@ def _explained(
     with np.errstate(all="ignore"):
         finite = np.isfinite(want) & np.isfinite(have)
         magnitude = np.where(finite, np.maximum(np.abs(want), np.abs(have)), 0)
-        spread = np.max([np.abs(other - want) for other in noisy], axis=0) if noisy else np.zeros(want.shape)
+        spread = np.max([np.abs(other - want) for other in noisy], axis=0)
         scale = magnitude.max(initial=0)
         allowed = 8 * spread + 16 * np.finfo(want.dtype).eps * scale
         close = finite & (np.abs(have - want) <= allowed) & ((want != 0) | (have != 0) | unstable)
@@ -184,16 +214,23 @@ def _same_kind(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (np.isfinite(a) == np.isfinite(b)) & (np.isnan(a) == np.isnan(b))
 
 
-def _noisy_run(graph: Graph, samples: Samples, position: int, seed: int) -> np.ndarray:
-    """One root's value, with every rounded result on the way moved by an ULP up, down or not at all."""
+def _noisy_run(graph: Graph, samples: Samples, root: Tensor, seed: int) -> np.ndarray | None:
+    """One root's value, with every rounded result on the way moved by an ULP up, down or not at all.
+
+    None where that makes an op fail.
+    """
     rng = np.random.default_rng(seed)
     sizes: Mapping[str, int] = bind_symbols(graph.inputs, samples.arrays)
     values: dict[Tensor, Any] = {**dict(zip(graph.inputs, samples.arrays)), **samples.variables}
-    for tensor in graph.tensors:
-        if tensor not in values:
-            operands = [values[operand] for operand in tensor.inputs]
-            values[tensor] = _nudged(tensor, evaluate_tensor(tensor, operands, sizes), rng)
-    return np.asarray(values[graph.roots[position]])
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            for tensor in topological_order([root]):
+                if tensor not in values:
+                    operands = [values[operand] for operand in tensor.inputs]
+                    values[tensor] = _nudged(tensor, evaluate_tensor(tensor, operands, sizes), rng)
+    except GraphcError:
+        return None
+    return np.asarray(values[root])
 
 
 def _nudged(tensor: Tensor, value: Any, rng: np.random.Generator) -> Any:
@@ -208,12 +245,21 @@ def _nudged(tensor: Tensor, value: Any, rng: np.random.Generator) -> Any:
     return np.where(np.isfinite(value) & (value != 0), moved, value)
 
 
-def compare_values(before: Graph, after: Graph, values: str, seeds: Sequence[int] = (0, 1)) -> str | None:
-    """`difference` on ordinary inputs, and on inputs full of NaN, infinities and the like."""
-    for seed in seeds:
-        samples = sample(before, seed, special=bool(seed % 2))
-        if samples is not None:
-            found = difference(before, after, samples, values, seed)
-            if found is not None:
-                return found
+def compare_values(before: Graph, after: Graph, values: Values, seed: int = 0) -> str | None:
+    """`difference` on inputs of each kind; None if there is none.
+
+    >>> import graphc as gc
+    >>> graphs = [
+    ...     gc.parse('graph @f(%x: f32[n]) {\\n %0 = ' + op + ' %x, %x : f32[n]\\n return %0\\n}')
+    ...     for op in ("add", "subtract")
+    ... ]
+    >>> compare_values(*graphs, "rounded").partition(" is ")[0]
+    'output 0[0]'
+    """
+    kinds: tuple[Kind, ...] = ("ordinary", "special", "tiny")
+    for kind in kinds:
+        samples = sample(before, seed, kind)
+        found = None if samples is None else difference(before, after, samples, values, seed)
+        if found is not None:
+            return f"{found}, on {kind} inputs with seed {seed}"
     return None

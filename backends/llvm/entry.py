@@ -12,16 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphc.backends.llvm.emitter import Builder, Module, Value
+from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.plan import Buffer, Copy, Plan, Step
 from graphc.ir.dims import Size
 
 
 class Entries:
-    """The text of a plan's entries, and the order of its tables.
+    """A plan's entries, and the order of its tables.
 
     Attributes:
+        functions: the entries, finished.
         segments: the steps in runs: an entry's name for native ones, the step itself for a host step.
         sizes: what `sizes` holds.
     """
@@ -32,18 +33,8 @@ class Entries:
         self.slot = {id(b): i for i, b in enumerate(plan.buffers)}
         self.sizes: dict[Size, int] = {}
         self.segments: list[str | Step] = []
-        self._module = Module()
+        self.functions: list[Builder] = []
         self._write()
-
-    @property
-    def text(self) -> str:
-        """The module."""
-        return self._module.text()
-
-    @property
-    def names(self) -> list[str]:
-        """The entries' names."""
-        return [s for s in self.segments if isinstance(s, str)]
 
     def _write(self) -> None:
         pending: list[tuple[int, Step] | Copy] = list(self.plan.before)
@@ -61,14 +52,13 @@ class Entries:
             return
         name = f"entry{len(self.segments)}"
         b = Builder(name, [("buffers", "ptr"), ("sizes", "ptr"), ("error", "ptr")], "i64")
-        self._loaded: dict[tuple[str, int], Value] = {}
         for item in items:
             if isinstance(item, Copy):
                 b.memcpy(self._buffer(b, item.target), self._buffer(b, item.source), self._size(b, item.source.nbytes))
             else:
                 self._call(b, *item)
         b.ret(b.i64(0))
-        self._module.add(b)
+        self.functions.append(b)
         self.segments.append(name)
 
     def _call(self, b: Builder, number: int, step: Step) -> None:
@@ -95,9 +85,5 @@ class Entries:
         return self._load(b, "sizes", self.sizes.setdefault(size, len(self.sizes)), "i64")
 
     def _load(self, b: Builder, table: str, position: int, type_: str) -> Value:
-        """An entry of a table, loaded once: nothing changes the tables while the entry runs."""
-        key = (table, position)
-        if key not in self._loaded:
-            with b.at(b.entry):
-                self._loaded[key] = b.load(type_, b.gep(b.param(table), position, "i64"))
-        return self._loaded[key]
+        """An entry of a table, loaded where it is used: kept in registers, thousands would only be spilled."""
+        return b.load(type_, b.gep(b.param(table), position, "i64"))

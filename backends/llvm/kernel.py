@@ -15,6 +15,7 @@ what it computes, so kernels of equal text are one function (`Module.add(dedupli
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from graphc.backends.llvm.emitter import Builder, Value
@@ -40,7 +41,7 @@ class Kernel:
         scratch_bytes: how much scratch memory it needs.
         sites: what may fail, by site number.
         helpers: functions that `function` calls. A helper's name is derived from its text
-            (`kernels.microkernel.named_by_content`), so the program adds each name once and kernels share them.
+            (`named_by_content`), so the program adds each name once and kernels share them.
     """
 
     function: Builder
@@ -56,3 +57,13 @@ def fail_if(b: Builder, condition: Value, error: Value, site: int, index: Value,
         for slot, value in enumerate((b.i64(site), index, extent)):
             b.store(value, b.gep(error, slot, "i64"))
         b.ret(b.i64(1))
+
+
+def named_by_content(function: Builder) -> Builder:
+    """The function, renamed so that functions of equal text have equal names, and others different ones.
+
+    A program adds each helper of its kernels once, by name.
+    """
+    digest = hashlib.sha256(function.text("0").encode()).hexdigest()[:16]
+    function.name = f"{function.name}_{digest}"
+    return function

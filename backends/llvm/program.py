@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from graphc.backends.llvm.entry import Entries
-from graphc.backends.llvm.jit import assembly, compile_module
+from graphc.backends.llvm.jit import assembly
 from graphc.backends.llvm.kernel import Kernel, Site
-from graphc.backends.llvm.library import Linked, link_kernels, symbol_of
+from graphc.backends.llvm.library import Linked, link, symbol_of
 from graphc.backends.llvm.memory import aligned_bytes, layout
 from graphc.backends.llvm.plan import Buffer, Plan, Step, describe_plan, plan
 from graphc.errors import GraphcError, IndexOutOfBoundsError
@@ -40,12 +40,11 @@ class Program:
         self.plan = plan(graph)
         kernels = [s.kernel for s in self.plan.steps if s.kernel is not None]
         symbols: dict[Kernel, str] = {k: symbol_of(k.function) for k in kernels}
-        self._linked: Linked = link_kernels(kernels)
         self._entries = Entries(self.plan, symbols)
-        self._library = compile_module(self._entries.text, self._entries.names, symbols=self._linked.addresses)
+        self._linked: Linked = link(kernels, self._entries.functions)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._segments = [
-            kind(self._library.address(s)) if isinstance(s, str) else s for s in self._entries.segments
+            kind(self._linked.addresses[s]) if isinstance(s, str) else s for s in self._entries.segments
         ]
         self._symbols = _symbols(graph)
         self._slots = list(enumerate(self.plan.buffers))
@@ -220,8 +219,7 @@ class _Artifacts(Mapping[str, str]):
         if name == "plan":
             return describe_plan(program.plan)
         if name in ("llvm", "asm"):
-            text = program._linked.text + program._entries.text
-            return text if name == "llvm" else assembly(program._linked.text) + assembly(program._entries.text)
+            return program._linked.text if name == "llvm" else assembly(program._linked.text)
         raise KeyError(name)
 
     def __iter__(self) -> Any:

@@ -34,12 +34,13 @@ INDEXED = frozenset(
 )
 #: Tensors that any number of nests may compute again for themselves.
 FREE = frozenset({"const", "dim", "iota", "broadcast_to"})
-#: Ops dear enough that computing an element twice costs more than storing it.
-EXPENSIVE = frozenset(
+#: Functions that are tens of instructions long.
+ELEMENTARY = frozenset(
     """exp exp2 expm1 log log2 log10 log1p cbrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf
-    erfc sigmoid softplus pow hypot atan2 logaddexp divide floor_divide remainder fmod random_bits sqrt rsqrt
-    nextafter""".split()
+    erfc sigmoid softplus pow hypot atan2 logaddexp floor_divide remainder fmod nextafter""".split()
 )
+#: Ops dear enough that computing an element twice costs more than storing it.
+EXPENSIVE = ELEMENTARY | {"divide", "sqrt", "rsqrt", "random_bits"}
 _POSITION_LIMIT = 4
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError
+from graphc.ir.dims import Dim
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS, OpDef
 from graphc.ir.tensor import Tensor, describe
@@ -87,8 +88,12 @@ def constant(value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
 
 
 def as_tensor(value: TensorLike, dtype: Any = None) -> Tensor:
-    """`value` itself if it is a tensor, else a constant of it."""
-    return value if isinstance(value, Tensor) else constant(value, dtype)
+    """`value` itself if it is a tensor, the value of a symbolic size, else a constant."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Dim):
+        return apply(OPS["dim"], size=value)
+    return constant(value, dtype)
 
 
 def cast(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
@@ -99,6 +104,8 @@ def cast(tensor: Tensor, dtype: np.dtype[Any]) -> Tensor:
 def result_dtype(*values: TensorLike) -> np.dtype[Any]:
     """The dtype of an operation on `values`, by NumPy's promotion (NEP 50): Python scalars are weak.
 
+    A symbolic size is weak like the Python integer that it stands for.
+
     Raises:
         DTypeError: a value has a dtype that graphc lacks, or the dtypes promote to one.
     """
@@ -108,6 +115,8 @@ def result_dtype(*values: TensorLike) -> np.dtype[Any]:
             terms.append(value.dtype)
         elif type(value) in (bool, int, float):
             terms.append(value)
+        elif isinstance(value, Dim):
+            terms.append(0)
         else:
             terms.append(as_tensor(value).dtype)
     if all(type(t) in (bool, int, float) for t in terms):

@@ -11,6 +11,7 @@ expression without symbols is always a plain `int`.
 from __future__ import annotations
 
 import itertools
+import numbers
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -65,7 +66,11 @@ class Dim:
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Dim) and self.terms == other.terms)
 
+    # What is no size (a tensor, say) gets its own turn through its reflected operators.
+
     def __add__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         return _sum(_terms(self), _terms(other))
 
     __radd__ = __add__
@@ -80,6 +85,8 @@ class Dim:
         return self * -1 + other
 
     def __mul__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         products: list[tuple[Monomial, int]] = []
         for (a, p), (b, q) in itertools.product(_terms(self), _terms(other)):
             products.append((tuple(sorted(a + b, key=str)), p * q))
@@ -88,12 +95,16 @@ class Dim:
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         return floordiv(self, other)
 
     def __rfloordiv__(self, other: Size) -> Size:
         return floordiv(other, self)
 
     def __mod__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         return self - floordiv(self, other) * other
 
     def __bool__(self) -> bool:
@@ -113,6 +124,9 @@ class Dim:
 
     def __repr__(self) -> str:
         return f"Dim({str(self)!r})"
+
+
+_SIZES = (int, Dim, numbers.Integral)
 
 
 def _terms(size: Size) -> tuple[tuple[Monomial, int], ...]:
@@ -227,8 +241,8 @@ def never_negative(size: Size) -> bool:
 def _never_negative_by_cases(size: Dim) -> bool:
     """`never_negative` where a call stands alone in a term: replace it by what bounds it from below.
 
-    `c*max(p,q)` is one of `c*p` and `c*q`; so both must do, and for `c > 0` either one is a lower bound. `min`
-    mirrors that; and `r-d+1 <= d*(r//d) <= r`.
+    `c*max(p,q)` is one of `c*p` and `c*q`; so both must do, and for `c > 0` either one is a lower bound.
+    `min` mirrors that; and `r-d+1 <= d*(r//d) <= r`.
     """
     alone = [(m[0], c) for m, c in size.terms if len(m) == 1 and isinstance(m[0], Call)]
     if not alone or len(alone) > _CASE_LIMIT:
@@ -260,6 +274,8 @@ def maximum(a: Size, b: Size) -> Size:
 
     >>> maximum(symbol("n") - 1, 0), maximum(symbol("n"), 0)
     (Dim('max(n-1,0)'), Dim('n'))
+    >>> maximum(maximum(symbol("n") - 1, 0) - 2, 0)
+    Dim('max(n-3,0)')
     """
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b)
@@ -267,18 +283,37 @@ def maximum(a: Size, b: Size) -> Size:
         return a
     if never_negative(b - a):
         return b
-    return Dim((((Call("max", _ordered(a, b)),), 1),))
+    a, b = _ordered(a, b)
+    if b == 0 and isinstance(a, Dim):
+        # max(max(p,0)+r, 0) is max(p+r, 0) for r <= 0: slices of slices stay as short as one slice.
+        for monomial, factor in a.terms:
+            inner = monomial[0] if len(monomial) == 1 else None
+            if factor == 1 and isinstance(inner, Call) and inner.name == "max" and inner.args[1] == 0:
+                rest = a - Dim(((monomial, 1),))
+                if never_negative(rest * -1):
+                    return maximum(inner.args[0] + rest, 0)
+    return Dim((((Call("max", (a, b)),), 1),))
 
 
 def minimum(a: Size, b: Size) -> Size:
-    """The smaller of two sizes."""
+    """The smaller of two sizes.
+
+    >>> minimum(minimum(symbol("n"), 5), 3)
+    Dim('min(n,3)')
+    """
     if isinstance(a, int) and isinstance(b, int):
         return min(a, b)
     if never_negative(a - b):
         return b
     if never_negative(b - a):
         return a
-    return Dim((((Call("min", _ordered(a, b)),), 1),))
+    a, b = _ordered(a, b)
+    if isinstance(b, int) and isinstance(a, Dim) and len(a.terms) == 1:
+        (monomial, factor) = a.terms[0]
+        inner = monomial[0] if len(monomial) == 1 else None
+        if factor == 1 and isinstance(inner, Call) and inner.name == "min" and isinstance(inner.args[1], int):
+            return minimum(inner.args[0], min(inner.args[1], b))
+    return Dim((((Call("min", (a, b)),), 1),))
 
 
 def _ordered(a: Size, b: Size) -> tuple[Size, Size]:
@@ -347,9 +382,9 @@ _TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_][\w.']*)|(//|[-+*(),%]))")
 def parse_size(text: str) -> Size:
     """The size that `str(size)` printed.
 
-    >>> parse_size("(h-2)//2+1")
-    Dim('((h-2)//2)+1')
-    >>> parse_size(str(parse_size("(h-2)//2+1"))) == parse_size("(h-2)//2+1")
+    >>> parse_size("(h-2)//3+1")
+    Dim('((h-2)//3)+1')
+    >>> parse_size(str(parse_size("(h-2)//3+1"))) == parse_size("(h-2)//3+1")
     True
     """
     tokens: list[str] = []

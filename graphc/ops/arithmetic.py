@@ -1,4 +1,4 @@
-"""Arithmetic on numbers: signs and rounding, the four operations, division with remainder, powers, extrema.
+"""Arithmetic on numbers: negation, the four operations, division with remainder, powers.
 
 Integers wrap around. Division by zero, `INT_MIN // -1` and the like give what NumPy gives, without a trap.
 
@@ -8,17 +8,14 @@ value (`True + True` is `True | True`), by int8, or refuses them, as NumPy does.
 
 from __future__ import annotations
 
-import builtins
-from typing import Any
-
 import numpy as np
 
 from graphc.errors import DTypeError
-from graphc.ir.build import TensorLike, apply, as_tensor, promote, result_dtype
+from graphc.ir.build import TensorLike, apply, as_tensor, result_dtype
 from graphc.ir.location import here
 from graphc.ir.opdef import FUNCTIONS, OPS, define, public
 from graphc.ir.tensor import Tensor
-from graphc.ir.types import BOOL, DTYPES, is_float
+from graphc.ir.types import DTYPES, is_float
 from graphc.ops.elementwise import (
     COMMUTATIVE,
     ELEMENTWISE,
@@ -26,55 +23,18 @@ from graphc.ops.elementwise import (
     NUMBER_TO_NUMBER,
     as_array,
     as_numbers,
+    by_bits,
     in_dtype,
     zeros_of,
 )
-
-Pair = tuple[Tensor, Tensor]
-
+from graphc.ops.rounding import floor, trunc
 
 # One operand ------------------------------------------------------------------------------------------------
 
-
-def _rounding(evaluate: Any) -> Any:
-    """A rounding function that leaves integers as they are; np.rint would turn them into floats."""
-    return lambda x: x if x.dtype.kind in "iu" else np.asarray(evaluate(x))
-
-
-define("abs", operands=("x",), infer=NUMBER_TO_NUMBER, eval=as_array(np.abs), traits=ELEMENTWISE,
-       vjp=lambda g, y, x: (g * sign(x),), doc="the absolute value; the lowest integer wraps to itself")
 define("negative", operands=("x",), infer=NUMBER_TO_NUMBER, eval=as_array(np.negative), traits=ELEMENTWISE,
        vjp=lambda g, y, x: (-g,), doc="-x; unsigned integers wrap")
-define("sign", operands=("x",), infer=NUMBER_TO_NUMBER, eval=as_array(np.sign), traits=ELEMENTWISE,
-       vjp=lambda g, y, x: (zeros_of(x),), doc="-1, 0 or 1; NaN for NaN")
-for _name, _evaluate, _doc in (
-    ("floor", np.floor, "the nearest whole number below"),
-    ("ceil", np.ceil, "the nearest whole number above"),
-    ("trunc", np.trunc, "the nearest whole number towards zero"),
-    ("round", np.rint, "the nearest whole number, halves to even"),
-):
-    define(_name, operands=("x",), infer=NUMBER_TO_NUMBER, eval=_rounding(_evaluate), traits=ELEMENTWISE,
-           vjp=lambda g, y, x: (zeros_of(x),), doc=_doc)
 define("stop_gradient", operands=("x",), infer=lambda x: x, eval=lambda x: x, traits=ELEMENTWISE,
        vjp=lambda g, y, x: (None,), doc="x itself, as a constant to the gradient")
-
-
-def _identity_on_booleans(name: str, x: TensorLike) -> Tensor:
-    tensor = as_tensor(x)
-    return tensor if tensor.dtype == BOOL else apply(OPS[name], tensor)
-
-
-@public
-def abs(x: TensorLike) -> Tensor:
-    """The absolute value, elementwise; the most negative integer wraps to itself, booleans stay.
-
-    The derivative at 0 is 0.
-
-    >>> import graphc as gc
-    >>> gc.abs(gc.constant([-1, 2])).type
-    i64[2]
-    """
-    return _identity_on_booleans("abs", x)
 
 
 @public
@@ -106,67 +66,6 @@ def negative(x: TensorLike) -> Tensor:
 
 
 @public
-def sign(x: TensorLike) -> Tensor:
-    """-1, 0 or 1 as `x` is negative, zero or positive; NaN for NaN. Its derivative is 0.
-
-    Raises:
-        DTypeError: booleans.
-
-    >>> import graphc as gc
-    >>> gc.sign(gc.constant([-3.5, 0.0])).type
-    f64[2]
-    """
-    return apply(OPS["sign"], *as_numbers("sign", x, booleans="gc.astype(x, 'int8') makes them numbers"))
-
-
-@public
-def floor(x: TensorLike) -> Tensor:
-    """The nearest whole number below `x`, in x's dtype; its derivative is 0.
-
-    >>> import graphc as gc
-    >>> gc.floor(gc.constant([-1.5, 1.5])).type
-    f64[2]
-    """
-    return _identity_on_booleans("floor", x)
-
-
-@public
-def ceil(x: TensorLike) -> Tensor:
-    """The nearest whole number above `x`, in x's dtype; its derivative is 0.
-
-    >>> import graphc as gc
-    >>> gc.ceil(gc.constant([-1.5, 1.5])).type
-    f64[2]
-    """
-    return _identity_on_booleans("ceil", x)
-
-
-@public
-def trunc(x: TensorLike) -> Tensor:
-    """The nearest whole number towards zero, in x's dtype; its derivative is 0.
-
-    >>> import graphc as gc
-    >>> gc.trunc(gc.constant([-1.5, 1.5])).type
-    f64[2]
-    """
-    return _identity_on_booleans("trunc", x)
-
-
-@public
-def round(x: TensorLike) -> Tensor:
-    """The nearest whole number, halves to even, in x's dtype; its derivative is 0.
-
-    Raises:
-        DTypeError: booleans, which NumPy would turn into float16.
-
-    >>> import graphc as gc
-    >>> gc.round(gc.constant([0.5, 1.5])).type
-    f64[2]
-    """
-    return apply(OPS["round"], *as_numbers("round", x, booleans="booleans are whole already"))
-
-
-@public
 def stop_gradient(x: TensorLike) -> Tensor:
     """`x` itself, which the gradient takes for a constant.
 
@@ -190,12 +89,6 @@ define("divide", operands=("x", "y"), infer=FLOAT_TO_FLOAT, eval=as_array(np.div
        vjp=lambda g, z, x, y: (g / y, -(g * z) / y), doc="x / y in floating point")
 
 
-def _by_bits(name: str, on_booleans: str, x: TensorLike, y: TensorLike) -> Tensor:
-    """The op `name`; on booleans, the bitwise op of the same value."""
-    operands = promote(x, y)
-    return apply(OPS[on_booleans if operands[0].dtype == BOOL else name], *operands)
-
-
 @public
 def add(x: TensorLike, y: TensorLike) -> Tensor:
     """x + y, elementwise with broadcasting; of booleans, their "or".
@@ -208,7 +101,7 @@ def add(x: TensorLike, y: TensorLike) -> Tensor:
     >>> gc.add(gc.constant([1, 2]), 0.5).type
     f64[2]
     """
-    return _by_bits("add", "bitwise_or", x, y)
+    return by_bits("add", "bitwise_or", x, y)
 
 
 @public
@@ -239,7 +132,7 @@ def multiply(x: TensorLike, y: TensorLike) -> Tensor:
     >>> gc.multiply(gc.placeholder((2, 1), "float32"), gc.placeholder((3,), "float32")).type
     f32[2,3]
     """
-    return _by_bits("multiply", "bitwise_and", x, y)
+    return by_bits("multiply", "bitwise_and", x, y)
 
 
 @public
@@ -378,90 +271,3 @@ def _checked_exponent(exponent: Tensor, given: TensorLike) -> Tensor:
     if np.any(np.less(given, 0)):
         raise DTypeError(f"pow: {refusal}", location=here(), hint="cast the base: gc.astype(x, 'float64')")
     return exponent
-
-
-# Extrema ----------------------------------------------------------------------------------------------------
-
-
-def _maximum_gradient(g: Tensor, z: Tensor, x: Tensor, y: Tensor) -> Pair:
-    """All to the larger operand; half to each where they are equal."""
-    where, tied = FUNCTIONS["where"], FUNCTIONS["equal"](x, y)
-    half = where(tied, g * 0.5, 0)
-    return where(x > y, g, half), where(y > x, g, half)
-
-
-def _minimum_gradient(g: Tensor, z: Tensor, x: Tensor, y: Tensor) -> Pair:
-    return _maximum_gradient(g, z, y, x)  # x is the smaller one where y is the larger one
-
-
-define("maximum", operands=("x", "y"), infer=NUMBER_TO_NUMBER, eval=as_array(np.maximum), traits=ELEMENTWISE,
-       vjp=_maximum_gradient, doc="the larger; NaN if either is NaN; y where they are equal")
-define("minimum", operands=("x", "y"), infer=NUMBER_TO_NUMBER, eval=as_array(np.minimum), traits=ELEMENTWISE,
-       vjp=_minimum_gradient, doc="the smaller; NaN if either is NaN; y where they are equal")
-
-
-@public
-def maximum(x: TensorLike, y: TensorLike) -> Tensor:
-    """The larger of x and y, elementwise with broadcasting; NaN if either is NaN.
-
-    Where they are equal, each gets half of the gradient.
-
-    Raises:
-        ShapeError: the shapes do not broadcast.
-
-    >>> import graphc as gc
-    >>> gc.maximum(gc.placeholder((2, 3), "float32"), 0).type
-    f32[2,3]
-    """
-    return _by_bits("maximum", "bitwise_or", x, y)
-
-
-@public
-def minimum(x: TensorLike, y: TensorLike) -> Tensor:
-    """The smaller of x and y, elementwise with broadcasting; NaN if either is NaN.
-
-    Where they are equal, each gets half of the gradient.
-
-    Raises:
-        ShapeError: the shapes do not broadcast.
-
-    >>> import graphc as gc
-    >>> gc.minimum(gc.placeholder((2, 3), "float32"), 0).type
-    f32[2,3]
-    """
-    return _by_bits("minimum", "bitwise_and", x, y)
-
-
-@public
-def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
-    """`x` with values below `min` raised to it and values above `max` lowered to it; NaN stays.
-
-    Args:
-        x: the tensor.
-        min: the lower bound, or None. Where it exceeds `max`, `max` wins.
-        max: the upper bound, or None.
-
-    Returns:
-        A tensor of the common dtype of `x` and the bounds. A Python integer outside the range of x's integer
-        dtype is moved to the end of that range, as in NumPy.
-
-    Raises:
-        ShapeError: the shapes do not broadcast.
-
-    >>> import graphc as gc
-    >>> gc.clip(gc.placeholder((4,), "float32"), 0, 1).type
-    f32[4]
-    """
-    result = as_tensor(x)
-    low, high = (_inside_range(bound, result) for bound in (min, max))
-    if low is not None:
-        result = maximum(result, low)
-    return result if high is None else minimum(result, high)
-
-
-def _inside_range(bound: TensorLike | None, x: Tensor) -> TensorLike | None:
-    if type(bound) is int and x.dtype.kind in "iu":
-        limits = np.iinfo(x.dtype)
-        return builtins.max(limits.min, builtins.min(bound, limits.max))
-    return bound
-

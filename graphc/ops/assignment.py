@@ -73,7 +73,15 @@ def assign_add(variable: Tensor, value: Any) -> Tensor:
 
 
 def assign_sub(variable: Tensor, value: Any) -> Tensor:
-    """`assign(variable, variable - value)`, in the variable's dtype; see `assign_add`."""
+    """`assign(variable, variable - value)`, in the variable's dtype.
+
+    >>> import graphc as gc
+    >>> n = gc.variable(5, name="n")
+    >>> with gc.Session(backend="numpy") as session:
+    ...     _ = session.run(gc.assign_sub(n, 2))
+    >>> n.value
+    array(3)
+    """
     return assign(variable, variable - value)
 
 

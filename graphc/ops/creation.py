@@ -165,19 +165,15 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Te
     """
     first, last = (0, start) if stop is None else (start, stop)
     for name, value in (("start", first), ("stop", last), ("step", step)):
-        if isinstance(value, (bool, np.bool_)) or not isinstance(
-            value, (int, float, np.integer, np.floating, Dim)
-        ):
-            raise ArgumentError(
-                f"arange: {name} must be a number or a symbolic size, not {value!r}", location=here()
-            )
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating, Dim)):
+            raise ArgumentError(f"arange: {name} must be a number or a symbolic size, not {value!r}", location=here())
     if step == 0:
         raise ArgumentError("arange: step is 0", location=here())
     wanted = None if dtype is None else _dtype("arange", dtype)
     if isinstance(first, Dim) or isinstance(last, Dim):
         return _symbolic_range(first, last, as_integer("arange", "step", step), wanted or _INT64)
     try:
-        return constant(np.arange(first, last, step, dtype=wanted))  # type: ignore[call-overload]
+        return constant(np.arange(first, last, step, dtype=wanted))
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise DTypeError(f"arange: {error}", location=here()) from None
 
@@ -227,9 +223,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype:
     intervals = count - 1 if endpoint else count
     divisor = cast(size_value(dims.maximum(intervals, 1)), DTYPES["f64"])
     numbers = cast(iota(count), DTYPES["f64"])
-    values = FUNCTIONS["add"](
-        FUNCTIONS["multiply"](numbers, FUNCTIONS["divide"](last - first, divisor)), first
-    )
+    values = FUNCTIONS["add"](FUNCTIONS["multiply"](numbers, FUNCTIONS["divide"](last - first, divisor)), first)
     if endpoint and count != 1:
         at_end = apply(OPS["equal"], iota(count), size_value(dims.maximum(intervals, 1)))
         values = apply(OPS["where"], at_end, last, values)
@@ -371,8 +365,6 @@ def meshgrid(*xs: TensorLike, indexing: str = "xy") -> list[Tensor]:
         order[:2] = [1, 0]
     shape = tuple(vectors[i].shape[0] for i in order)
     return [
-        broadcast_to(
-            reshape(v, tuple(v.shape[0] if order[i] == number else 1 for i in range(len(order)))), shape
-        )
+        broadcast_to(reshape(v, tuple(v.shape[0] if order[i] == number else 1 for i in range(len(order)))), shape)
         for number, v in enumerate(vectors)
     ]

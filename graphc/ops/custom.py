@@ -36,8 +36,8 @@ def define_op(
 
     Args:
         name: letters, digits, underscores and dots; new among all ops.
-        eval: `eval(*arrays, **attrs)`, the value in NumPy: an array, or a tuple of arrays for several results.
-            The arrays are read-only.
+        eval: `eval(*arrays, **attrs)`, the value in NumPy: an array, or a tuple of them for several results.
+            The operands are read-only.
         infer: `infer(*types, **attrs)`, the type of the result, or a tuple of types for several. A type has
             `dtype`, `shape` (ints, or symbolic sizes that calculate), `with_shape` and `with_dtype`. It may
             raise `gc.errors.ShapeError` and the like to refuse operands.
@@ -45,7 +45,8 @@ def define_op(
             a single input, else a tuple. `g` is the cotangent of the result `y`; both are tuples for several
             results, and entries of `g` may be None. Without a rule, a gradient through the op is an error;
             "not differentiable" makes it zero instead.
-        attrs: the names of the op's keyword arguments: numbers, strings, dtypes, sizes, None, or tuples of such.
+        attrs: the names of the op's keyword arguments; by default the keyword-only parameters of `eval`.
+            Their values are numbers, strings, dtypes, sizes, None, or tuples of such.
         doc: one line.
 
     Returns:
@@ -76,14 +77,10 @@ def define_op(
             doc=doc or function.__doc__ or "",
         )
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_][\w.]*", name):
-        raise ArgumentError(
-            f"define_op: {name!r} is not a name: letters, digits, underscores, dots", location=here()
-        )
+        raise ArgumentError(f"define_op: {name!r} is not a name: letters, digits, underscores, dots", location=here())
     for role, function in (("eval", eval), ("infer", infer), ("vjp", vjp)):
         if not callable(function) and not (role == "vjp" and function in (None, NOT_DIFFERENTIABLE)):
-            raise ArgumentError(
-                f"define_op: {role} of {name} must be a function, not {function!r}", location=here()
-            )
+            raise ArgumentError(f"define_op: {role} of {name} must be a function, not {function!r}", location=here())
     if name in OPS:
         raise ArgumentError(f"define_op: an op named {name!r} is already defined", location=here())
     names = tuple(attrs) or tuple(_keywords(eval))
@@ -113,9 +110,7 @@ def _maker(op: OpDef) -> CustomOp:
     def make(*operands: TensorLike, **attrs: Any) -> Any:
         if set(attrs) != set(op.attrs):
             wanted = ", ".join(op.attrs) or "none"
-            raise ArgumentError(
-                f"{op.name}: keyword arguments are {wanted}; given: {sorted(attrs)}", location=here()
-            )
+            raise ArgumentError(f"{op.name}: keyword arguments are {wanted}; given: {sorted(attrs)}", location=here())
         values = {key: _attribute(op.name, key, attrs[key]) for key in op.attrs}
         result = apply(op, *(as_tensor(x) for x in operands), **values)
         return unpack(result) if isinstance(result.type, TupleType) else result
@@ -171,8 +166,7 @@ def _checked_body(name: str, body: Callable[..., Any], rule: Callable[..., Type]
         if not isinstance(result, (tuple, list)) or len(result) != len(declared.items):
             raise ShapeError(f"its eval must give {len(declared.items)} arrays, as its infer says")
         return tuple(
-            _checked(f"result {i} of its eval", r, t, arrays)
-            for i, (r, t) in enumerate(zip(result, declared.items))
+            _checked(f"result {i} of its eval", r, t, arrays) for i, (r, t) in enumerate(zip(result, declared.items))
         )
 
     return evaluate

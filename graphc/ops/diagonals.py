@@ -45,9 +45,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     below, right = max(-shift, 0), max(shift, 0)
     size = dims.maximum(dims.minimum(tensor.shape[rows] - below, tensor.shape[columns] - right), 0)
     number = apply(OPS["iota"], size=size, dtype=DTYPES["i64"])
-    places = [
-        apply(OPS["add"], number, constant(start, "int64")) if start else number for start in (below, right)
-    ]
+    places = [apply(OPS["add"], number, constant(start, "int64")) if start else number for start in (below, right)]
     picked = apply(OPS["gather"], moveaxis(tensor, (rows, columns), (0, 1)), *places)
     return moveaxis(picked, 0, -1)
 

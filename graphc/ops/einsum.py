@@ -6,8 +6,8 @@
                             b is a stack, j is summed:  (b, i, j) @ (b, j, k) -> (b, i, k)
                          4. axes into the order of the result
 
-Invariant: a label has one size; an axis of size 1 beside a larger one of the same label is dropped first, which
-is what broadcasting it would mean.
+Invariant: a label has one size; an axis of size 1 beside a larger one of the same label is dropped first,
+which is what broadcasting it would mean.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SYMBOLIC = 1000  # what a symbolic size counts as when intermediates are compar
 
 @dataclass(frozen=True)
 class _Term:
-    """A tensor with a label for each axis. Letters are the user's, `.0`, `.1`, ... are axes of an ellipsis."""
+    """A tensor with a label for each axis: the user's letters; `.0`, `.1`, ... for those of an ellipsis."""
 
     tensor: Tensor
     labels: tuple[str, ...]
@@ -49,9 +49,10 @@ def einsum(subscripts: Any, *operands: Any) -> Tensor:
     """Sums of products over labelled axes, as `numpy.einsum`.
 
     Args:
-        subscripts: a letter for each axis of each operand, as in `"ij,jk->ik"`. A label that the result lacks is
-            summed over; one that an operand has twice takes its diagonal; `...` stands for the axes without a
-            label, which broadcast. Without `->`, the result has the labels that occur once, in alphabetical order.
+        subscripts: a letter for each axis of each operand, as in `"ij,jk->ik"`. A label that the result has
+            not is summed over; one that an operand has twice takes its diagonal; `...` stands for the axes
+            without a label, which broadcast. Without `->`, the result has the labels that occur once, in
+            alphabetical order.
         *operands: the tensors. Or, in NumPy's other form, `einsum(x, [0, 1], y, [1, 2], [0, 2])`, where
             numbers stand for letters.
 
@@ -88,9 +89,7 @@ def einsum(subscripts: Any, *operands: Any) -> Tensor:
 # reading --------------------------------------------------------------------------------------------------
 
 
-def _normal_form(
-    subscripts: Any, operands: tuple[Any, ...]
-) -> tuple[list[str], str | None, Sequence[TensorLike]]:
+def _normal_form(subscripts: Any, operands: tuple[Any, ...]) -> tuple[list[str], str | None, Sequence[TensorLike]]:
     """The subscripts of each operand, those of the result or None, and the operands."""
     if not isinstance(subscripts, str):
         arguments = (subscripts, *operands)
@@ -110,9 +109,7 @@ def _normal_form(
     if not given:
         raise ArgumentError("einsum: there are no operands", location=here())
     if len(texts) != len(given):
-        raise ArgumentError(
-            f"einsum: subscripts for {len(texts)} operands, but {len(given)} operands", location=here()
-        )
+        raise ArgumentError(f"einsum: subscripts for {len(texts)} operands, but {len(given)} operands", location=here())
     return texts, output, given
 
 
@@ -121,9 +118,7 @@ def _from_numbers(numbers: Any) -> str:
         raise ArgumentError(f"einsum: {numbers!r} is no list of axis numbers", location=here())
     for number in numbers:
         if number is not Ellipsis and not (is_integer(number) and 0 <= number < len(_LETTERS)):
-            raise ArgumentError(
-                f"einsum: {number!r} is no axis number below {len(_LETTERS)}", location=here()
-            )
+            raise ArgumentError(f"einsum: {number!r} is no axis number below {len(_LETTERS)}", location=here())
     return "".join("..." if n is Ellipsis else _LETTERS[n] for n in numbers)
 
 
@@ -141,16 +136,12 @@ def _labels_of(text: str, x: Tensor, position: int) -> tuple[str, ...]:
 
 def _output_labels(text: str | None, terms: list[_Term]) -> tuple[str, ...]:
     counts = Counter(label for term in terms for label in term.labels)
-    shared = tuple(
-        sorted((label for label in counts if label.startswith(".")), key=lambda label: -int(label[1:]))
-    )
+    shared = tuple(sorted((label for label in counts if label.startswith(".")), key=lambda label: -int(label[1:])))
     if text is None:
         return shared + tuple(sorted(label for label, n in counts.items() if n == 1 and label not in shared))
     before, dots, after = text.partition("...")
     if shared and not dots:
-        raise ArgumentError(
-            f"einsum: the result {text!r} lacks the ellipsis of the operands", location=here()
-        )
+        raise ArgumentError(f"einsum: the result {text!r} lacks the ellipsis of the operands", location=here())
     labels = (*before, *shared, *after) if dots else tuple(before)
     for label, count in Counter(labels).items():
         if count > 1 or label not in counts:
@@ -165,9 +156,7 @@ def _one_size_each(terms: list[_Term]) -> Iterator[_Term]:
     for term in terms:
         for label, size in zip(term.labels, term.tensor.shape):
             if size != 1:
-                sizes[label] = require_same(
-                    "einsum", f"the sizes of label {label!r}", sizes.get(label, size), size
-                )
+                sizes[label] = require_same("einsum", f"the sizes of label {label!r}", sizes.get(label, size), size)
     for term in terms:
         kept = [
             (label, size)
@@ -200,7 +189,7 @@ def _alone(term: _Term, needed: set[str]) -> _Term:
 
 
 def _cheapest_pair(terms: list[_Term], result: set[str]) -> tuple[int, int]:
-    """The pair whose product takes the least room beyond what it replaces (the greedy order of opt_einsum)."""
+    """The pair whose product takes the least room beyond what it replaces: the greedy order of opt_einsum."""
 
     def growth(pair: tuple[int, int]) -> tuple[int, int]:
         i, j = pair
@@ -241,15 +230,11 @@ def _product(left: _Term, right: _Term, needed: set[str]) -> _Term:
     return _Term(reshape(apply(OPS["matmul"], a, b), shape), (*stack, *rows, *columns))
 
 
-def _grouped(
-    term: _Term, stack: list[str], rows: list[str], columns: list[str], sizes: dict[str, Size]
-) -> Tensor:
+def _grouped(term: _Term, stack: list[str], rows: list[str], columns: list[str], sizes: dict[str, Size]) -> Tensor:
     """The term as a stack of matrices."""
     x = permuted(term.tensor, tuple(term.labels.index(label) for label in (*stack, *rows, *columns)))
     shape = x.shape[: len(stack)]
-    return reshape(
-        x, (*shape, *(dims.product([sizes[label] for label in group]) for group in (rows, columns)))
-    )
+    return reshape(x, (*shape, *(dims.product([sizes[label] for label in group]) for group in (rows, columns))))
 
 
 def _outer(left: _Term, right: _Term, labels: list[str]) -> _Term:

@@ -136,6 +136,12 @@ def as_numbers(
     return tuple(cast(tensor, booleans) for tensor in tensors)
 
 
+def by_bits(name: str, on_booleans: str, x: TensorLike, y: TensorLike) -> Tensor:
+    """The op `name`; on booleans, the bitwise op of the same value."""
+    operands = promote(x, y)
+    return apply(OPS[on_booleans if operands[0].dtype == BOOL else name], *operands)
+
+
 def as_booleans(value: TensorLike) -> Tensor:
     """`value` as truth values: False where it is zero."""
     return cast(as_tensor(value), BOOL)

@@ -34,8 +34,8 @@ from graphc.ops.library import (
     symmetric,
     times,
     transposed,
-    zeros_of,
 )
+from graphc.ops.movement import zeros_of
 from graphc.ops.slicing import narrowed
 
 Cotangents = tuple[Tensor | None, ...]
@@ -104,14 +104,12 @@ def _qr_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Tenso
     D. Roberts and L. Roberts, "QR and LQ decomposition matrix backpropagation algorithms" (2020).
     """
     q, r = y
-    gq, gr = (c if c is not None else zeros_of(t) for c, t in zip(g, y))
+    gq, gr = (c if c is not None else zeros_of(t.shape, t.dtype) for c, t in zip(g, y))
     rows, columns = x.shape[-2:]
     if dims.never_negative(rows - columns):
         return (_tall_qr_gradient(gq, gr, q, r),)
     if not dims.never_negative(columns - rows):
-        raise ShapeError(
-            f"whether a matrix of {rows} by {columns} has more rows or more columns must be known"
-        )
+        raise ShapeError(f"whether a matrix of {rows} by {columns} has more rows or more columns must be known")
     rest = columns - rows
     b, gb = narrowed(x, x.ndim - 1, rows, rest), narrowed(gr, x.ndim - 1, rows, rest)
     square, g_square = narrowed(r, x.ndim - 1, 0, rows), narrowed(gr, x.ndim - 1, 0, rows)
@@ -138,7 +136,10 @@ define(
 
 
 def qr(x: TensorLike) -> tuple[Tensor, Tensor]:
-    """The reduced QR factorization of each matrix `(..., m, n)`: `q` `(..., m, k)`, `r` `(..., k, n)`, k = min(m, n).
+    """The reduced QR factorization of each matrix `(..., m, n)`.
+
+    Returns:
+        `(q, r)` of shapes `(..., m, k)` and `(..., k, n)` with k = min(m, n).
 
     Raises:
         ShapeError: `x` has fewer than two axes.
@@ -160,7 +161,10 @@ def _eigh_type(x: TensorType) -> TupleType:
 
 
 def _eigh_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor]:
-    """Giles (2008), section 3.1: V (diag(w') + F * (V^T V')) V^T, with F_ij = 1 / (w_j - w_i) off the diagonal."""
+    """M. Giles, "Collected matrix derivative results" (2008), section 3.1: V (diag(w') + F * (V^T V')) V^T.
+
+    F_ij is 1 / (w_j - w_i) off the diagonal.
+    """
     w, v = y
     inner = None
     if g[0] is not None:
@@ -184,9 +188,10 @@ define(
 
 
 def eigh(x: TensorLike) -> tuple[Tensor, Tensor]:
-    """The eigenvalues `(..., n)`, ascending, and eigenvectors, as columns, of each symmetric matrix `(..., n, n)`.
+    """The eigenvalues and eigenvectors of each symmetric matrix; only the lower triangle is read.
 
-    Only the lower triangle is read.
+    Returns:
+        `(values, vectors)`: values `(..., n)`, ascending; vectors `(..., n, n)`, as columns.
 
     Raises:
         ShapeError: a matrix is not square.
@@ -230,7 +235,6 @@ def _svd_gradient(g: Cotangents, y: tuple[Tensor, ...], x: Tensor) -> tuple[Tens
     """
     u, s, vh = y
     gu, gs, gvh = g
-    v = transposed(vh)
     gaps = reciprocal_gaps(s * s) if gu is not None or gvh is not None else None
     terms: list[Tensor] = []
     if gs is not None:
@@ -280,9 +284,7 @@ def svd(x: TensorLike, full_matrices: bool = False) -> tuple[Tensor, Tensor, Ten
     [f32[5,3], f32[3], f32[3,3]]
     """
     if full_matrices:
-        raise ShapeError(
-            "svd: only the reduced form is available: full_matrices must be False", location=here()
-        )
+        raise ShapeError("svd: only the reduced form is available: full_matrices must be False", location=here())
     u, s, vh = unpack(apply(OPS["svd"], as_matrices("svd", x)))
     return u, s, vh
 

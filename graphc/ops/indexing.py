@@ -29,8 +29,9 @@ from graphc.ir.opdef import FUNCTIONS, OPS, public
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import BOOL, DTYPES
 from graphc.ops.arguments import is_integer
-from graphc.ops.gathering import as_indices, check_constant, like
+from graphc.ops.gathering import as_indices, check_constant
 from graphc.ops.movement import broadcast_to, permuted, reshape
+from graphc.ops.scattering import like
 from graphc.ops.slicing import resolve_slice, spread, strided
 
 
@@ -61,9 +62,7 @@ class _Key:
     def basic_shape(self) -> tuple[Size, ...]:
         """The result's shape where there are no arrays."""
         kept = iter(self.kept)
-        return tuple(
-            1 if entry == "new" else next(kept) for entry in self.entries if entry not in ("integer", "gap")
-        )
+        return tuple(1 if entry == "new" else next(kept) for entry in self.entries if entry not in ("integer", "gap"))
 
 
 def _read(x: Tensor, key: Any) -> _Key:
@@ -152,8 +151,8 @@ def getitem(x: TensorLike, key: Any) -> Tensor:
 
     Args:
         x: any tensor.
-        key: integers, slices, None, an ellipsis, and arrays, lists or tensors of integers, or a tuple of such.
-            The bounds of a slice may be symbolic sizes.
+        key: integers, slices, None, an ellipsis, and arrays, lists or tensors of integers, or a tuple of
+            such. The bounds of a slice may be symbolic sizes.
 
     Raises:
         ShapeError: more indices than axes, or a bound that is no size.
@@ -249,7 +248,7 @@ class IndexedUpdate:
         return getitem(self._x, self._key)
 
     def set(self, values: TensorLike) -> Tensor:
-        """The selected elements replaced by `values`, which broadcast; the last one stays where a place repeats.
+        """The selected elements replaced by `values`, which broadcast; where a place repeats, the last stays.
 
         Raises:
             ShapeError: `values` do not broadcast to `x[key]`.
@@ -274,9 +273,7 @@ class IndexedUpdate:
             DTypeError: they do not fit the dtype of `x`.
         """
         if self._read.arrays:
-            raise ShapeError(
-                "at: multiply takes slices and integers only: places might repeat", location=here()
-            )
+            raise ShapeError("at: multiply takes slices and integers only: places might repeat", location=here())
         return self.set(like("at", self._x, FUNCTIONS["multiply"](self.get(), values)))
 
     def _updated(self, op: str, values: TensorLike) -> Tensor:
@@ -297,15 +294,15 @@ class IndexedUpdate:
         return reshape(flat, x.shape)
 
     def _leading_arrays(self) -> list[Tensor] | None:
-        """The arrays, where the key is nothing but arrays on the first axes: what a scatter takes as it is."""
+        """The arrays, where the key is nothing but arrays on the first axes: what a scatter takes."""
         count = len(self._read.arrays)
-        whole = all(
-            entry == ("array" if i < count else "slice") for i, entry in enumerate(self._read.entries)
-        ) and all(s == 0 and t == 1 for s, t in zip(self._read.start, self._read.step))
+        whole = all(entry == ("array" if i < count else "slice") for i, entry in enumerate(self._read.entries)) and all(
+            s == 0 and t == 1 for s, t in zip(self._read.start, self._read.step)
+        )
         return list(self._read.arrays.values()) if whole and self._read.size == self._x.shape else None
 
     def _in_slices(self, op: str, updates: Tensor) -> Tensor:
-        """The update written as a choice between two arrays, so that it fuses; untouched elements keep their bits."""
+        """The update as a choice between two arrays: so it fuses, and untouched elements keep their bits."""
         x, read = self._x, self._read
         values = reshape(updates, read.size)
         if read.size == x.shape and all(s == 0 for s in read.start) and all(s == 1 for s in read.step):

@@ -5,6 +5,7 @@ Invariant: every element of a result is an element of an operand; nothing is com
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,9 +92,7 @@ def concat(xs: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
 
 def _several(function: str, xs: Sequence[TensorLike]) -> tuple[Tensor, ...]:
     if isinstance(xs, Tensor) or not isinstance(xs, (tuple, list)):
-        raise ArgumentError(
-            f"{function}: needs a list or tuple of tensors, not {type(xs).__name__}", location=here()
-        )
+        raise ArgumentError(f"{function}: needs a list or tuple of tensors, not {type(xs).__name__}", location=here())
     if not xs:
         raise ShapeError(f"{function}: there is nothing to join", location=here())
     # Python scalars join as the arrays they are: only operators take them as weak.
@@ -115,9 +114,7 @@ def stack(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     place = as_axis("stack", axis, tensors[0].ndim + 1)
     for t in tensors:
         if t.ndim != tensors[0].ndim:
-            raise ShapeError(
-                f"stack: {tensors[0].type!r} and {t.type!r} have different shapes", location=here()
-            )
+            raise ShapeError(f"stack: {tensors[0].type!r} and {t.type!r} have different shapes", location=here())
     return concat([expand_dims(t, place) for t in tensors], place)
 
 
@@ -154,8 +151,8 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[Any], axis: int = 0
 
     Args:
         x: any tensor.
-        indices_or_sections: a number of equal pieces; or the places to cut at, ascending: numbers, which count
-            from the end if negative, or symbolic sizes.
+        indices_or_sections: a number of equal pieces; or the places to cut at, ascending: numbers, which
+            count from the end if negative, or symbolic sizes.
         axis: which one.
 
     Raises:
@@ -181,11 +178,9 @@ def split(x: TensorLike, indices_or_sections: int | Sequence[Any], axis: int = 0
             return list(unstack(reshape(tensor, whole), place))
         return [narrowed(tensor, place, i * size, size) for i in range(count)]
     if not isinstance(indices_or_sections, (tuple, list, np.ndarray)):
-        raise ShapeError(
-            f"split: {indices_or_sections!r} is neither a number nor a list of places", location=here()
-        )
+        raise ShapeError(f"split: {indices_or_sections!r} is neither a number nor a list of places", location=here())
     cuts = [None, *indices_or_sections, None]
-    keys = [(slice(None),) * place + (slice(a, b),) for a, b in zip(cuts, cuts[1:])]
+    keys = [(slice(None),) * place + (slice(a, b),) for a, b in itertools.pairwise(cuts)]
     return [FUNCTIONS["getitem"](tensor, key) for key in keys]
 
 
@@ -240,9 +235,7 @@ def repeat(x: TensorLike, repeats: Any, axis: int | None = None) -> Tensor:
         counts = [as_integer("repeat", "repeats", r, least=0) for r in np.asarray(repeats).ravel()]
         if len(counts) != 1:
             if len(counts) != _fixed("repeat", extent, place):
-                raise ShapeError(
-                    f"repeat: {len(counts)} counts for axis {place} of size {extent}", location=here()
-                )
+                raise ShapeError(f"repeat: {len(counts)} counts for axis {place} of size {extent}", location=here())
             return FUNCTIONS["take"](tensor, np.repeat(np.arange(len(counts)), counts), axis=place)
         repeats = counts[0]
     count = as_size("repeat", "repeats", repeats)
@@ -291,7 +284,7 @@ def roll(x: TensorLike, shift: Any, axis: Any = None) -> Tensor:
 
 
 def _modulo(amount: Size, extent: Size) -> Size:
-    """`amount % extent`, in a form that is plainly within `0 .. extent`, also where a symbolic extent is 0."""
+    """`amount % extent`, in a form that is plainly within `0 .. extent`, also where that is 0."""
     if isinstance(amount, int) and isinstance(extent, int):
         return amount % extent
     if amount == -1:

@@ -1,5 +1,4 @@
-"""What the LAPACK ops share: their type rules, NumPy calls whose failures become `LinearAlgebraError`, and the
-small matrix algebra of their gradients.
+"""What the LAPACK ops share: type rules, NumPy calls that fail as `LinearAlgebraError`, and matrix algebra.
 
 Invariant: the last two axes are the matrix, those in front are a stack; float32 or float64, no other dtype.
 """
@@ -19,13 +18,13 @@ from graphc.ir.opdef import OPS, Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import BOOL, DTYPES, FLOATS, TensorType
 from graphc.ir.verify import require_equal
-from graphc.ops.movement import broadcast_to, expand_dims, matrix_transpose, reshape
+from graphc.ops.movement import expand_dims, matrix_transpose, reshape
 
 LIBRARY = frozenset({Trait.LIBRARY, Trait.FALLIBLE})
 
 
 def lapack(call: Callable[..., Any]) -> Callable[..., Any]:
-    """`call` with NumPy's `LinAlgError` as ours, and results as arrays: a tuple of them where there are several."""
+    """`call` with NumPy's `LinAlgError` as ours, and arrays as results: a tuple where there are several."""
 
     def evaluate(*arrays: np.ndarray, **attrs: Any) -> Any:
         try:
@@ -116,8 +115,10 @@ def numbers_below(size: Size) -> tuple[Tensor, Tensor]:
 
 
 def masked(x: Tensor, relation: str) -> Tensor:
-    """The elements of square matrices whose row and column number are in a relation ("greater": strictly below
-    the diagonal); zero elsewhere."""
+    """The elements whose row and column number are in a relation, zero elsewhere.
+
+    "greater" keeps what is strictly below the diagonal of square matrices.
+    """
     row, column = numbers_below(x.shape[-1])
     return apply(OPS["where"], apply(OPS[relation], row, column), x, constant(0, x.dtype))
 
@@ -139,8 +140,3 @@ def reciprocal_gaps(v: Tensor) -> Tensor:
         constant(0, v.dtype),
         apply(OPS["divide"], one, apply(OPS["where"], equal, one, gap)),
     )
-
-
-def zeros_of(x: Tensor) -> Tensor:
-    """Zeros of the type of `x`."""
-    return broadcast_to(constant(0, x.dtype), x.shape)

@@ -1,6 +1,6 @@
 """The `matmul` op and the products made of it: matmul, dot, vecdot, outer, tensordot.
 
-Invariant: the op itself takes stacks of matrices only (rank 2 or more); vectors are the public functions' business.
+Invariant: the op itself takes stacks of matrices only (rank 2 or more); the public functions see to vectors.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def vecdot(x: TensorLike, y: TensorLike, axis: int = -1) -> Tensor:
 
 @public
 def dot(x: TensorLike, y: TensorLike) -> Tensor:
-    """NumPy's `dot`: a product by a scalar, else the sum over the last axis of `x` and the second-last of `y`.
+    """NumPy's `dot`: a product by a scalar, else a sum over the last axis of `x` and the second-last of `y`.
 
     Up to two dimensions it equals `matmul`; above, the free axes of `x` come before those of `y`.
 
@@ -138,8 +138,8 @@ def tensordot(x: TensorLike, y: TensorLike, axes: Any = 2) -> Tensor:
 
     Args:
         x, y: any tensors.
-        axes: a number `k`, which pairs the last `k` axes of `x` with the first `k` of `y`; or two sequences of
-            as many axes each.
+        axes: a number `k`, which pairs the last `k` axes of `x` with the first `k` of `y`; or two sequences
+            of as many axes each.
 
     Returns:
         A tensor with the axes of `x` that are not summed, then those of `y`.
@@ -158,12 +158,8 @@ def tensordot(x: TensorLike, y: TensorLike, axes: Any = 2) -> Tensor:
     a_free = tuple(i for i in range(a.ndim) if i not in left)
     b_free = tuple(i for i in range(b.ndim) if i not in right)
     a_sizes, b_sizes = [a.shape[i] for i in a_free], [b.shape[i] for i in b_free]
-    rows = reshape(
-        permuted(a, a_free + left), (dims.product(a_sizes), dims.product([a.shape[i] for i in left]))
-    )
-    columns = reshape(
-        permuted(b, right + b_free), (dims.product([b.shape[i] for i in right]), dims.product(b_sizes))
-    )
+    rows = reshape(permuted(a, a_free + left), (dims.product(a_sizes), dims.product([a.shape[i] for i in left])))
+    columns = reshape(permuted(b, right + b_free), (dims.product([b.shape[i] for i in right]), dims.product(b_sizes)))
     return reshape(apply(OPS["matmul"], rows, columns), (*a_sizes, *b_sizes))
 
 
@@ -183,14 +179,10 @@ def _paired_axes(axes: Any, left_rank: int, right_rank: int) -> tuple[tuple[int,
     if is_integer(axes):
         count = as_integer("tensordot", "axes", axes, least=0)
         if count > min(left_rank, right_rank):
-            raise ShapeError(
-                f"tensordot: {count} axes of arrays of rank {left_rank} and {right_rank}", location=here()
-            )
+            raise ShapeError(f"tensordot: {count} axes of arrays of rank {left_rank} and {right_rank}", location=here())
         return tuple(range(left_rank - count, left_rank)), tuple(range(count))
     if not isinstance(axes, (tuple, list)) or len(axes) != 2:
-        raise ShapeError(
-            f"tensordot: axes {axes!r} is neither a number nor a pair of sequences", location=here()
-        )
+        raise ShapeError(f"tensordot: axes {axes!r} is neither a number nor a pair of sequences", location=here())
     left, right = (
         as_axes("tensordot", axes[0], left_rank, "axes"),
         as_axes("tensordot", axes[1], right_rank, "axes"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.errors import ShapeError
 from graphc.ir import dims
-from graphc.ir.build import TensorLike, apply, as_tensor
+from graphc.ir.build import TensorLike, apply, as_tensor, constant
 from graphc.ir.dims import Size
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS, Trait, define, public
@@ -72,6 +72,11 @@ def sum_to_shape(x: Tensor, shape: tuple[Size, ...]) -> Tensor:
         return x
     total = apply(OPS["sum"], x, axis=axes, keepdims=bool(repeated))
     return apply(OPS["reshape"], total, shape=total.shape[extra:]) if extra and repeated else total
+
+
+def zeros_of(shape: tuple[Size, ...], dtype: np.dtype[Any]) -> Tensor:
+    """Zeros, for gradient rules."""
+    return broadcast_to(constant(0, dtype), shape)
 
 
 @public
@@ -141,9 +146,7 @@ def reshape(x: TensorLike, shape: Any) -> Tensor:
     if unknown:
         rest = dims.product(known)
         if rest == 0:
-            raise ShapeError(
-                f"reshape: the extent -1 beside 0 in {entries} is not determined", location=here()
-            )
+            raise ShapeError(f"reshape: the extent -1 beside 0 in {entries} is not determined", location=here())
         known.insert(unknown[0], dims.floordiv(tensor.size, rest))
     target = tuple(known)
     return tensor if tensor.shape == target else apply(OPS["reshape"], tensor, shape=target)
@@ -169,7 +172,7 @@ def expand_dims(x: TensorLike, axis: int | tuple[int, ...] = 0) -> Tensor:
 
 @public
 def squeeze(x: TensorLike, axis: int | tuple[int, ...] | None = None) -> Tensor:
-    """`x` without the axes `axis`, which must have size 1; by default without all whose size is known to be 1.
+    """`x` without the axes `axis`, which must have size 1; by default without all that are known to be 1.
 
     Raises:
         ShapeError: an axis has another size. A symbolic one is checked at each call.
@@ -180,9 +183,7 @@ def squeeze(x: TensorLike, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """
     tensor = as_tensor(x)
     gone = (
-        as_axes("squeeze", axis, tensor.ndim)
-        if axis is not None
-        else [i for i, s in enumerate(tensor.shape) if s == 1]
+        as_axes("squeeze", axis, tensor.ndim) if axis is not None else [i for i, s in enumerate(tensor.shape) if s == 1]
     )
     for i in gone:
         size = tensor.shape[i]
@@ -245,11 +246,7 @@ def permute_dims(x: TensorLike, axes: tuple[int, ...] | None = None) -> Tensor:
     if axes is None:
         return permuted(tensor, tuple(reversed(range(tensor.ndim))))
     order = as_axes("permute_dims", axes, tensor.ndim, "axes")
-    return (
-        permuted(tensor, order)
-        if len(order) == tensor.ndim
-        else apply(OPS["permute_dims"], tensor, axes=order)
-    )
+    return permuted(tensor, order) if len(order) == tensor.ndim else apply(OPS["permute_dims"], tensor, axes=order)
 
 
 @public

@@ -36,9 +36,7 @@ def _pad_type(x: TensorType, value: TensorType, *, before: Sizes, after: Sizes) 
     return x.with_shape(tuple(b + size + a for b, size, a in zip(before, x.shape, after)))
 
 
-def _pad_eval(
-    x: np.ndarray, value: np.ndarray, *, before: tuple[int, ...], after: tuple[int, ...]
-) -> np.ndarray:
+def _pad_eval(x: np.ndarray, value: np.ndarray, *, before: tuple[int, ...], after: tuple[int, ...]) -> np.ndarray:
     if min((*before, *after), default=0) < 0:
         raise ShapeError(f"negative padding: before {before}, after {after}")
     result = np.full([b + size + a for b, size, a in zip(before, x.shape, after)], value, x.dtype)
@@ -103,9 +101,7 @@ def pad(x: TensorLike, pad_width: Any, mode: str = "constant", constant_values: 
         return apply(OPS["pad"], tensor, value, before=before, after=after)
     if mode not in _MODES:
         hint = nearest(mode, ["constant", *_MODES])
-        raise ArgumentError(
-            f"pad: mode {mode!r} is none of constant, {', '.join(_MODES)}", location=here(), hint=hint
-        )
+        raise ArgumentError(f"pad: mode {mode!r} is none of constant, {', '.join(_MODES)}", location=here(), hint=hint)
     for axis in range(tensor.ndim):
         if before[axis] != 0 or after[axis] != 0:
             tensor = _MODES[mode](tensor, axis, before[axis], after[axis])
@@ -123,15 +119,11 @@ def _widths(pad_width: Any, rank: int) -> tuple[Sizes, Sizes]:
     elif len(rows) in (1, 2) and not any(isinstance(row, tuple) for row in rows):
         pairs = [(size(rows[0]), size(rows[-1]))]
     else:
-        raise ShapeError(
-            f"pad: pad_width {pad_width!r} is not a number, a pair, or a pair per axis", location=here()
-        )
+        raise ShapeError(f"pad: pad_width {pad_width!r} is not a number, a pair, or a pair per axis", location=here())
     if len(pairs) == 1:
         pairs = pairs * rank
     if len(pairs) != rank:
-        raise ShapeError(
-            f"pad: pad_width has {len(pairs)} pairs for an array of rank {rank}", location=here()
-        )
+        raise ShapeError(f"pad: pad_width has {len(pairs)} pairs for an array of rank {rank}", location=here())
     return tuple(b for b, _ in pairs), tuple(a for _, a in pairs)
 
 
@@ -154,9 +146,7 @@ def _mirror(x: Tensor, axis: int, before: Size, after: Size, skip: int) -> Tenso
     def mirrored(start: Size, count: Size) -> Tensor:
         return reverse(narrowed(x, axis, start, count), (axis,))
 
-    return _joined(
-        axis, before, after, lambda: mirrored(skip, before), x, lambda: mirrored(size - skip - after, after)
-    )
+    return _joined(axis, before, after, lambda: mirrored(skip, before), x, lambda: mirrored(size - skip - after, after))
 
 
 def _wrap(x: Tensor, axis: int, before: Size, after: Size) -> Tensor:
@@ -176,7 +166,7 @@ def _check_enough(axis: int, available: Size, before: Size, after: Size) -> None
     for width in (before, after):
         if isinstance(available, int) and isinstance(width, int) and width > available:
             raise ShapeError(
-                f"pad: width {width} is more than the {max(available, 0)} elements that axis {axis} has to give",
+                f"pad: width {width} is more than the {max(available, 0)} elements that axis {axis} can give",
                 location=here(),
             )
 

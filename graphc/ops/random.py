@@ -57,7 +57,8 @@ def uniform(
 
     Args:
         shape: the extents: numbers, symbolic sizes or their names.
-        low, high: the bounds, which broadcast to `shape`; the gradient flows through them.
+        low, high: the bounds, which broadcast to `shape`; the gradient flows through them. Where a tensor
+            `low` is not below `high`, the draw is `low`.
         dtype: float32 (24 random bits each) or float64 (53).
         seed: a whole number or an integer tensor of shape (), see the module's text.
         stream: a whole number; different streams of one seed are independent.
@@ -65,7 +66,7 @@ def uniform(
     Raises:
         ShapeError: `shape` holds something that is not a size, or `seed` is not a scalar.
         DTypeError: `dtype` is no float, or `seed` no integer.
-        ArgumentError: `stream` is not a whole number in 0 .. 2**64-1.
+        ArgumentError: `stream` is not a whole number in 0 .. 2**64-1, or `low` is known to exceed `high`.
 
     >>> import graphc as gc
     >>> gc.random.uniform(("batch", 3), seed=3).type
@@ -73,8 +74,11 @@ def uniform(
     """
     extents, wanted = as_shape("uniform", shape), _float_dtype("uniform", dtype)
     unit = _unit_interval(_bits("uniform", seed, stream, extents), wanted)
-    if type(low) in (int, float) and type(high) in (int, float) and (low, high) == (0, 1):
-        return unit
+    if type(low) in (int, float) and type(high) in (int, float):
+        if low > high:
+            raise ArgumentError(f"uniform: low {low} is greater than high {high}", location=here())
+        if (low, high) == (0, 1):
+            return unit
     bottom, top = (cast(as_tensor(bound), wanted) for bound in (low, high))
     scaled = bottom + unit * (top - bottom)
     # Rounding may reach `high`, which is not to be drawn.

@@ -69,12 +69,8 @@ def _when_not_empty(size: Size) -> Size:
     return size
 
 
-def _slice_eval(
-    x: np.ndarray, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]
-) -> np.ndarray:
-    return np.asarray(
-        x[tuple(_python_slice(*entry) for entry in zip(range(x.ndim), x.shape, start, size, step))]
-    )
+def _slice_eval(x: np.ndarray, *, start: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(x[tuple(_python_slice(*entry) for entry in zip(range(x.ndim), x.shape, start, size, step))])
 
 
 def _python_slice(axis: int, extent: int, start: int, size: int, step: int) -> slice:
@@ -128,7 +124,7 @@ def narrowed(x: Tensor, axis: int, start: Size, size: Size, step: int = 1) -> Te
 def spread(x: Tensor, shape: Sizes, start: Sizes, step: tuple[int, ...], fill: Any = 0) -> Tensor:
     """The transpose of `slice`: an array of `shape` full of `fill`, with `x` at `start + i*step`.
 
-    Made of pad, reshape and slice, so that it fuses and has a gradient. A stride is laid out by a second axis:
+    Made of pad, reshape and slice, so that it fuses and has a gradient. A second axis lays out a stride:
 
         a b c   ->   a .   ->   a . b . c .   ->   a . b . c   ->   . a . b . c .
                      b .
@@ -218,13 +214,11 @@ def resolve_slice(key: slice, extent: Size, axis: int) -> tuple[Size, Size, int]
 
     >>> n = dims.symbol("n")
     >>> resolve_slice(slice(1, None), n, 0), resolve_slice(slice(-3, None), n, 0)
-    ((1, Dim('max(n-1,0)'), 1), (Dim('n-min(n,3)'), Dim('min(n,3)'), 1))
+    ((1, Dim('max(n-1,0)'), 1), (Dim('-min(n,3)+n'), Dim('min(n,3)'), 1))
     """
     step = 1 if key.step is None else key.step
     if not is_integer(step):
-        raise ArgumentError(
-            f"getitem: axis {axis}: the step {step!r} of a slice must be an integer", location=here()
-        )
+        raise ArgumentError(f"getitem: axis {axis}: the step {step!r} of a slice must be an integer", location=here())
     step = int(step)
     if step == 0:
         raise ArgumentError(f"getitem: axis {axis}: the step of a slice is 0", location=here())

@@ -1,8 +1,8 @@
 """Linear systems: the ops solve, inv, det, slogdet.
 
 Gradients: M. Giles, "Collected matrix derivative results for forward and reverse mode algorithmic
-differentiation" (2008), section 2. Those of `det` and `slogdet` need the inverse, so at a singular matrix they
-raise.
+differentiation" (2008), section 2. Those of `det` and `slogdet` need the inverse, so they raise at a singular
+matrix.
 
 Invariant: a singular matrix raises `LinearAlgebraError` when it is met, as in NumPy; `det` of it is 0.
 """

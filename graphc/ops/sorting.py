@@ -1,7 +1,7 @@
 """Ops that order elements: sort, argsort; and topk and searchsorted made of them.
 
-The order is NumPy's: stable; -0.0 equals 0.0; NaN counts as larger than everything, so it comes last, and first
-where the order is descending. Descending is stable too: equal elements keep the order they had.
+The order is NumPy's: stable; -0.0 equals 0.0; NaN counts as larger than everything, so it comes last, and
+first where the order is descending. Descending is stable too: equal elements keep the order they had.
 
 Invariant: `sort(x)` is `take_along_axis(x, argsort(x))`, bit for bit; so it has the gradient of that.
 """
@@ -175,7 +175,5 @@ def _ordered_before(x: Tensor, y: Tensor) -> Tensor:
     """`x < y` in the order of `sort`: NaN is larger than everything else."""
     if x.dtype.kind != "f":
         return apply(OPS["less"], x, y)
-    nan_last = apply(
-        OPS["bitwise_and"], apply(OPS["isnan"], y), apply(OPS["logical_not"], apply(OPS["isnan"], x))
-    )
+    nan_last = apply(OPS["bitwise_and"], apply(OPS["isnan"], y), apply(OPS["logical_not"], apply(OPS["isnan"], x)))
     return apply(OPS["bitwise_or"], apply(OPS["less"], x, y), nan_last)

@@ -14,7 +14,7 @@ from graphc.ir.opdef import public
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import DTYPES, is_float
 from graphc.ops.arguments import as_axes
-from graphc.ops.arithmetic import maximum
+from graphc.ops.extrema import maximum
 from graphc.ops.reductions import AxisArgument, sum
 from graphc.ops.sources import size_value
 from graphc.ops.transcendental import sqrt

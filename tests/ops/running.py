@@ -46,7 +46,7 @@ def same(found, wanted):
 
 
 def check_gradient(function, *arrays, order=2, tolerance=1e-6):
-    """Compare the gradient of a random scalar of `function(*arrays)` with central differences along a direction.
+    """Compare the gradient of a random scalar of `function(*arrays)` with differences along a direction.
 
     With `order` 2, also the gradient of that gradient.
     """
@@ -61,8 +61,7 @@ def check_gradient(function, *arrays, order=2, tolerance=1e-6):
         slope = sum(float(np.sum(run(p, dict(zip(xs, arrays))) * d)) for p, d in zip(partials, direction))
         step = 1e-6
         ends = [
-            float(run(y, dict(zip(xs, [a + sign * step * d for a, d in zip(arrays, direction)]))))
-            for sign in (1, -1)
+            float(run(y, dict(zip(xs, [a + sign * step * d for a, d in zip(arrays, direction)])))) for sign in (1, -1)
         ]
         wanted = (ends[0] - ends[1]) / (2 * step)
         assert abs(slope - wanted) <= tolerance * max(1.0, abs(wanted), abs(ends[0])), (slope, wanted)

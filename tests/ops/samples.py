@@ -1,4 +1,4 @@
-"""One line or a few for every op: what it can be run on. Drives the generic tests of this folder and of the backends.
+"""One line or a few for every op: what it can be run on. Drives the generic tests, here and of the backends.
 
 A new op adds its line here and so gets its types, text form, gradient, totality and compiled form tested.
 """
@@ -42,11 +42,12 @@ class Sample:
         op: its name.
         cases: shapes and attributes.
         dtypes: every dtype that it takes: one for all operands, or a tuple with one for each.
-        domain: the interval that operands are drawn from, of all or of each operand; there its gradients exist
-            and are moderate. Integers are drawn from its whole numbers.
-        strict: the positions of operands that must stay in their domain: indices and the like. All others take
-            any value, NaN and the extreme integers included.
-        ulp: how far a backend may be from `eval`, in units in the last place; 0: the same bits.
+        domain: the interval that operands are drawn from, of all or of each operand; there its gradients
+            exist and are moderate. Integers are drawn from its whole numbers.
+        strict: the positions of operands that must stay in their domain: indices and the like. All others
+            take any value, NaN and the extreme integers included.
+        ulp: how far a backend may be from `eval`, in units in the last place: of the result for elementwise
+            ops, of the largest operand where many elements meet; 0: equal values.
         order: up to which order its gradients are compared with differences.
     """
 
@@ -93,7 +94,7 @@ class Sample:
 
     def build(self, each: Case, dtypes: tuple[np.dtype[Any], ...]) -> tuple[list[Tensor], Tensor]:
         """Placeholders for the operands, and the op applied to them."""
-        inputs = [placeholder(s, d, name=f"x{i}") for i, (s, d) in enumerate(zip(each.shapes, dtypes))]
+        inputs = [placeholder(s, d) for s, d in zip(each.shapes, dtypes)]
         return inputs, apply(OPS[self.op], *inputs, **self.attrs_for(each, dtypes))
 
 
@@ -113,7 +114,8 @@ def special_values(dtype: np.dtype[Any]) -> np.ndarray:
         return np.array([False, True])
     if dtype.kind == "f":
         info = np.finfo(dtype)
-        positive = [0.0, info.smallest_subnormal, info.smallest_normal, 0.5, 1.0, 1e10, info.max, np.inf, np.nan]
+        tiny = [0.0, info.smallest_subnormal, info.smallest_normal]
+        positive = [*tiny, 0.5, 1.0, 1e10, info.max, np.inf, np.nan]
         return np.array(positive + [-x for x in positive], dtype)
     info = np.iinfo(dtype)
     small = [0, 1, 2, 7, 8, info.bits - 1, info.bits]
@@ -121,15 +123,15 @@ def special_values(dtype: np.dtype[Any]) -> np.ndarray:
 
 
 # Shapes that recur: ranks 0 to 4, sizes 0 and 1, every way to broadcast.
-UNARY = (case(()), case((0,)), case((1,)), case((7,)), case((3, 0)), case((2, 5)), case((2, 1, 4)), case((2, 1, 3, 2)))
+UNARY = tuple(map(case, [(), (0,), (1,), (7,), (3, 0), (2, 5), (2, 1, 4), (2, 1, 3, 2)]))
 BINARY = (
     case((), ()), case((0,), (0,)), case((0,), (1,)), case((7,), ()), case((), (7,)), case((5,), (5,)),
     case((3, 1), (4,)), case((3, 4), (1, 4)), case((1,), (1,)), case((2, 1, 4), (3, 1)),
     case((2, 1, 3, 2), (2, 3, 1, 2)),
 )  # fmt: skip
 TERNARY = (
-    case((), (), ()), case((0,), (), (1,)), case((7,), (7,), (7,)), case((3, 1), (4,), ()), case((1,), (2, 3), (3,)),
-    case((2, 1, 1), (3, 1), (4,)), case((1, 1, 3, 2), (2, 1, 1, 1), (4, 1, 2)),
+    case((), (), ()), case((0,), (), (1,)), case((7,), (7,), (7,)), case((3, 1), (4,), ()),
+    case((1,), (2, 3), (3,)), case((2, 1, 1), (3, 1), (4,)), case((1, 1, 3, 2), (2, 1, 1, 1), (4, 1, 2)),
 )  # fmt: skip
 
 NEAR = (0.05, 3.0)
@@ -138,16 +140,20 @@ I32, I64, U64 = DTYPES["i32"], DTYPES["i64"], DTYPES["u64"]
 INDEX = (I32, I64, DTYPES["u8"])
 
 
-def _elementwise(cases: tuple[Case, ...], dtypes: tuple[Any, ...], **lines: tuple[Domain, float]) -> tuple[Sample, ...]:
+def _elementwise(
+    cases: tuple[Case, ...], dtypes: tuple[Any, ...], **lines: tuple[Domain, float]
+) -> tuple[Sample, ...]:
     """Samples of ops that differ in domain and accuracy only: name=(domain, ulp)."""
     return tuple(Sample(op, cases, dtypes, domain, ulp=ulp) for op, (domain, ulp) in lines.items())
 
 
-def _reductions(*attributes: str) -> tuple[Case, ...]:
+def _reductions() -> tuple[Case, ...]:
     """Cases of a reduction over all sorts of axes, with and without `keepdims`."""
     shapes_and_axes = (
-        ((), ()), ((5,), (0,)), ((1,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((0, 4), (1,)),
-        ((2, 3, 4), (0, 2)), ((2, 3, 4), ()), ((2, 1, 3, 2), (1, 3)), ((2, 1, 3, 2), (0, 1, 2, 3)), ((3, 33), (1,)),
+        ((), ()), ((5,), (0,)), ((1,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)),
+        ((0, 4), (1,)),
+        ((2, 3, 4), (0, 2)), ((2, 3, 4), ()), ((2, 1, 3, 2), (1, 3)), ((2, 1, 3, 2), (0, 1, 2, 3)),
+        ((3, 33), (1,)),
     )  # fmt: skip
     return tuple(case(s, axis=a, keepdims=k) for s, a in shapes_and_axes for k in (False, True))
 
@@ -161,7 +167,8 @@ CHOICES = tuple(
 )
 ALONG = tuple(
     case(s, axis=a)
-    for s, a in (((5,), 0), ((1,), 0), ((0,), 0), ((3, 4), 0), ((3, 4), 1), ((3, 0), 1), ((0, 3), 1), ((2, 1, 3, 2), 2))
+    for a, shapes in enumerate([[(5,), (1,), (0,), (3, 4)], [(3, 4), (3, 0), (0, 3)], [(2, 1, 3, 2)]])
+    for s in shapes
 )
 SORTED = tuple(case(*c.shapes, **c.attrs, descending=d) for c in ALONG for d in (False, True))
 
@@ -180,18 +187,21 @@ SAMPLES: tuple[Sample, ...] = (
     # floating-point functions
     *_elementwise(
         UNARY, FLOATS,
-        exp=((-3, 3), 2), exp2=((-3, 3), 2), expm1=((-3, 3), 2), log=(NEAR, 2), log2=(NEAR, 2), log10=(NEAR, 2),
-        log1p=((-0.9, 3), 2), sqrt=(NEAR, 0), rsqrt=((0.2, 3), 2), cbrt=((0.1, 3), 3),
-        sin=((-4, 4), 2), cos=((-4, 4), 2), tan=((-1.2, 1.2), 4), asin=(INSIDE, 3), acos=(INSIDE, 3), atan=((-3, 3), 3),
-        sinh=((-2, 2), 3), cosh=((-2, 2), 3), tanh=((-3, 3), 2), asinh=((-3, 3), 4), acosh=((1.1, 3), 4),
-        atanh=(INSIDE, 4), erf=((-3, 3), 2), erfc=((-3, 3), 2), sigmoid=((-5, 5), 3), softplus=((-5, 5), 3),
+        exp=((-3, 3), 2), exp2=((-3, 3), 2), expm1=((-3, 3), 2), log=(NEAR, 2), log2=(NEAR, 2),
+        log10=(NEAR, 2), log1p=((-0.9, 3), 2), sqrt=(NEAR, 0), rsqrt=((0.2, 3), 2), cbrt=((0.1, 3), 3),
+        sin=((-4, 4), 2), cos=((-4, 4), 2), tan=((-1.2, 1.2), 4),
+        asin=(INSIDE, 3), acos=(INSIDE, 3), atan=((-3, 3), 3),
+        sinh=((-2, 2), 3), cosh=((-2, 2), 3), tanh=((-3, 3), 2),
+        asinh=((-3, 3), 4), acosh=((1.1, 3), 4), atanh=(INSIDE, 4), erf=((-3, 3), 2), erfc=((-3, 3), 2),
+        sigmoid=((-5, 5), 3), softplus=((-5, 5), 3),
     ),
-    *_elementwise(BINARY, FLOATS, hypot=(NEAR, 2), atan2=(NEAR, 3), copysign=(NEAR, 0), nextafter=((-3, 3), 0),
-                  logaddexp=((-3, 3), 4)),
+    *_elementwise(BINARY, FLOATS, hypot=(NEAR, 2), atan2=(NEAR, 3), copysign=(NEAR, 0),
+                  nextafter=((-3, 3), 0), logaddexp=((-3, 3), 4)),
     # comparisons
     *_elementwise(BINARY, ALL_DTYPES, equal=((-2, 2), 0), not_equal=((-2, 2), 0), less=((-2, 2), 0),
                   less_equal=((-2, 2), 0), greater=((-2, 2), 0), greater_equal=((-2, 2), 0)),
-    *_elementwise(UNARY, FLOATS, isnan=((-3, 3), 0), isinf=((-3, 3), 0), isfinite=((-3, 3), 0), signbit=((-3, 3), 0)),
+    *_elementwise(UNARY, FLOATS, isnan=((-3, 3), 0), isinf=((-3, 3), 0), isfinite=((-3, 3), 0),
+                  signbit=((-3, 3), 0)),
     Sample("where", TERNARY, tuple((BOOL, d, d) for d in ALL_DTYPES)),
     # bits
     *_elementwise(BINARY, (BOOL, *INTEGERS), bitwise_and=((-9, 9), 0), bitwise_or=((-9, 9), 0),
@@ -215,8 +225,8 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("const", (case(value=lambda: np.arange(3.0)), case(value=lambda: np.array(True))), ((),)),
     Sample("dim", (case(size=7),), ((),)),
     Sample("iota", tuple(case(size=n, dtype=d) for n in (0, 1, 5) for d in NUMERIC), ((),)),
-    Sample("cast", tuple(case(s, dtype=d) for s in ((), (0,), (2, 5)) for d in ALL_DTYPES), ALL_DTYPES, (0, 3),
-           strict=frozenset({0})),
+    Sample("cast", tuple(case(s, dtype=d) for s in ((), (0,), (2, 5)) for d in ALL_DTYPES),
+           ALL_DTYPES, (0, 3), strict=frozenset({0})),
     # movement
     Sample("broadcast_to", (case((), shape=(2, 3)), case((3, 1), shape=(2, 3, 4)), case((1,), shape=(0,)),
                             case((2, 3), shape=(2, 3)), case((1, 3), shape=(2, 2, 2, 3))), ALL_DTYPES),
@@ -226,8 +236,10 @@ SAMPLES: tuple[Sample, ...] = (
                             case((2, 1, 3, 2), axes=(3, 1, 0, 2))), ALL_DTYPES),
     Sample("slice", (case((), start=(), size=(), step=()), case((7,), start=(1,), size=(3,), step=(2,)),
                      case((4, 5), start=(3, 0), size=(4, 0), step=(-1, 1)),
-                     case((2, 1, 3, 2), start=(0, 0, 1, 0), size=(2, 1, 2, 2), step=(1, 1, 1, 1))), ALL_DTYPES),
-    Sample("concat", (case((2,), (3,), axis=0), case((2, 3), (2, 0), (2, 1), axis=1), case((1, 2, 1, 3), axis=2)),
+                     case((2, 1, 3, 2), start=(0, 0, 1, 0), size=(2, 1, 2, 2), step=(1, 1, 1, 1))),
+           ALL_DTYPES),
+    Sample("concat", (case((2,), (3,), axis=0), case((2, 3), (2, 0), (2, 1), axis=1),
+                      case((1, 2, 1, 3), axis=2)),
            ALL_DTYPES),
     Sample("pad", (case((), (), before=(), after=()), case((3,), (), before=(1,), after=(2,)),
                    case((2, 0), (), before=(0, 1), after=(3, 2)),
@@ -236,7 +248,8 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("take", (case((5,), (), axis=0), case((5, 3), (4,), axis=0), case((2, 5, 3), (2, 2), axis=1),
                     case((5, 0), (0,), axis=0)),
            tuple((d, i) for d in ALL_DTYPES for i in INDEX), ((-3, 3), (-5, 4)), strict=frozenset({1})),
-    Sample("take_along_axis", (case((5,), (2,), axis=0), case((5, 3), (4, 3), axis=0), case((2, 5), (2, 0), axis=1)),
+    Sample("take_along_axis", (case((5,), (2,), axis=0), case((5, 3), (4, 3), axis=0),
+                               case((2, 5), (2, 0), axis=1)),
            tuple((d, i) for d in ALL_DTYPES for i in INDEX), ((-3, 3), (-5, 4)), strict=frozenset({1})),
     Sample("gather", (case((5, 5, 2), (3,), (2, 1)), case((5,), ()), case((5, 3), (0,))),
            tuple((d, i, i) for d in ALL_DTYPES for i in INDEX), ((-3, 3), (-5, 4)), strict=frozenset({1, 2})),
@@ -249,12 +262,16 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("matmul", (case((2, 3), (3, 4)), case((1, 1), (1, 1)), case((2, 0), (0, 3)), case((0, 2), (2, 3)),
                       case((2, 1, 2, 3), (4, 3, 2)), case((4, 2, 3), (3, 1))), ALL_DTYPES, ulp=8),
     # LAPACK; test_linalg.py holds gradients of symmetric matrices, which no interval can describe
-    Sample("solve", (case((2, 2), (2, 1)), case((2, 1, 1), (1, 3)), case((0, 0), (0, 2)), case((3, 2, 2), (1, 2, 2))),
+    Sample("solve", (case((2, 2), (2, 1)), case((2, 1, 1), (1, 3)), case((0, 0), (0, 2)),
+                     case((3, 2, 2), (1, 2, 2))),
            FLOATS, strict=frozenset({0, 1}), ulp=8),
-    *(Sample(op, (case((2, 2)), case((3, 1, 1)), case((0, 2, 2)), case((0, 0))), FLOATS, strict=frozenset({0}), ulp=8)
+    *(Sample(op, (case((2, 2)), case((3, 1, 1)), case((0, 2, 2)), case((0, 0))), FLOATS,
+             strict=frozenset({0}), ulp=8)
       for op in ("inv", "det", "slogdet")),
-    Sample("cholesky", (case((1, 1)), case((2, 3, 1, 1)), case((0, 0))), FLOATS, (0.5, 3), strict=frozenset({0}), ulp=8),
-    Sample("eigh", (case((3, 3)), case((2, 1, 1)), case((0, 0))), FLOATS, strict=frozenset({0}), ulp=8, order=0),
+    Sample("cholesky", (case((1, 1)), case((2, 3, 1, 1)), case((0, 0))), FLOATS, (0.5, 3),
+           strict=frozenset({0}), ulp=8),
+    Sample("eigh", (case((3, 3)), case((2, 1, 1)), case((0, 0))), FLOATS,
+           strict=frozenset({0}), ulp=8, order=0),
     *(Sample(op, (case((3, 3)), case((2, 3, 2)), case((2, 3)), case((0, 2)), case((2, 0))), FLOATS,
              strict=frozenset({0}), ulp=8, order=1)
       for op in ("qr", "svd")),
@@ -265,5 +282,6 @@ SAMPLES: tuple[Sample, ...] = (
     Sample("print", (case((), message=""), case((2, 3), message="x is")), ALL_DTYPES),
     Sample("assert", (case((), (0,), message=""), case((2, 3), (0, 2), message="x is odd")),
            tuple((d, BOOL) for d in ALL_DTYPES)),
-    Sample("check_finite", (case((), message=""), case((2, 3), message="x")), ALL_DTYPES, strict=frozenset({0})),
+    Sample("check_finite", (case((), message=""), case((2, 3), message="x")), ALL_DTYPES,
+           strict=frozenset({0})),
 )  # fmt: skip

@@ -80,7 +80,7 @@ def test_a_result_of_another_type_is_refused_by_name():
     with pytest.raises(ShapeError, match="must give 2 arrays"):
         run(pair(x)[0], {x: [1, 2]})
     wrong = gc.define_op("my.wrong", eval=lambda x: x, infer=lambda x: "f32")
-    with pytest.raises(ArgumentError, match="my.wrong: its infer must give a type"):
+    with pytest.raises(ArgumentError, match=r"my\.wrong: its infer must give a type"):
         wrong(x)
 
 
@@ -118,9 +118,7 @@ def test_a_gradient_without_a_rule():
         grad(gc.sum(opaque(x)), [x])
     flat = gc.define_op("my.flat", eval=lambda x: x * 1, infer=lambda x: x, vjp="not differentiable")
     same(run([*grad(gc.sum(flat(x)), [x]), x], {x: [1, 2]})[0], np.float32([0, 0]))
-    two = gc.define_op(
-        "my.two", eval=lambda x, y: x * y, infer=lambda x, y: x, vjp=lambda g, y, a, b: (g * b,)
-    )
+    two = gc.define_op("my.two", eval=lambda x, y: x * y, infer=lambda x, y: x, vjp=lambda g, y, a, b: (g * b,))
     with pytest.raises(GradientError, match="tuple of 2 cotangents"):
         grad(gc.sum(two(x, x)), [x])
 
@@ -129,7 +127,7 @@ def test_names_are_checked():
     for name in ("exp", "a b", "", 3):
         with pytest.raises(ArgumentError):
             gc.define_op(name, eval=lambda x: x, infer=lambda x: x)
-    with pytest.raises(ArgumentError, match="infer of my.op must be a function"):
+    with pytest.raises(ArgumentError, match=r"infer of my\.op must be a function"):
         gc.define_op("my.op", eval=lambda x: x, infer=None)
     gc.define_op("my.op", eval=lambda x: x, infer=lambda x: x)
     with pytest.raises(ArgumentError, match="already defined"):

@@ -116,7 +116,8 @@ def test_gradient_of_broadcast_operands_has_their_type():
 COMPOSITES = {
     "relu": gc.relu, "leaky_relu": gc.leaky_relu, "elu": gc.elu, "silu": gc.silu, "gelu": gc.gelu,
     "gelu_tanh": lambda x: gc.gelu(x, "tanh"), "log_sigmoid": gc.log_sigmoid, "square": gc.square,
-    "reciprocal": lambda x: gc.reciprocal(x + 3), "clip": lambda x: gc.clip(x, -0.5, 0.5), "mean": lambda x: gc.mean(x, axis=1),
+    "reciprocal": lambda x: gc.reciprocal(x + 3), "clip": lambda x: gc.clip(x, -0.5, 0.5),
+    "mean": lambda x: gc.mean(x, axis=1),
     "var": lambda x: gc.var(x, axis=0, correction=1), "std": lambda x: gc.std(x, axis=1),
     "cross_entropy_int": lambda x: gc.cross_entropy(x, [2, 0, 1]),
     "cross_entropy": lambda x: gc.cross_entropy(x, np.full((3, 4), 0.25)),

@@ -51,9 +51,7 @@ def random_key(rng, shape, arrays):
 
 
 def random_shape(rng):
-    return tuple(
-        int(s) for s in rng.choice([0, 1, 2, 3, 5], rng.integers(0, 5), p=[0.1, 0.2, 0.2, 0.25, 0.25])
-    )
+    return tuple(int(s) for s in rng.choice([0, 1, 2, 3, 5], rng.integers(0, 5), p=[0.1, 0.2, 0.2, 0.25, 0.25]))
 
 
 def symbolic(shape):
@@ -128,9 +126,7 @@ def test_index_tensors_and_updates_are_numpys(arrays):
         np.add.at(added, key, values)
         stored[key] = values
         try:
-            found = run(
-                [x[tuple(entries)], x.at[tuple(entries)].add(values), x.at[tuple(entries)].set(values)], feeds
-            )
+            found = run([x[tuple(entries)], x.at[tuple(entries)].add(values), x.at[tuple(entries)].set(values)], feeds)
             same(found[0], selected)
             same(found[1], added)
             same(found[2], stored)
@@ -231,9 +227,7 @@ def test_positions_out_of_range_when_run(position):
         x.at[i].add(1.0),
         x.at[:, 0].add(0.0).at[i, 0].set(1.0),
     ):
-        with pytest.raises(
-            IndexOutOfBoundsError, match=f"index {position} is out of bounds for axis 0 with size 5"
-        ):
+        with pytest.raises(IndexOutOfBoundsError, match=f"index {position} is out of bounds for axis 0 with size 5"):
             run(y, feeds)
 
 
@@ -329,3 +323,13 @@ def test_gradient_of_take_by_symbolic_sizes(axis):
     np.add.at(wanted, np.s_[[0, 0, 2]] if axis == 0 else np.s_[:, [0, 0, 2]], 1.0)
     same(run([dx, x], {x: np.zeros((3, 4)), i: [[0, 0, -1 if axis == 0 else 2]]})[0], wanted)
     assert run([dx, x], {x: np.zeros((3, 4)), i: np.zeros((0, 2))})[0].sum() == 0
+
+
+def test_integer_on_symbolic_axis_is_an_index_error_at_the_call():
+    x = gc.placeholder(("n",), name="x")
+    last, third = (gc.function([x], y, backend="numpy") for y in (x[-3], x[3]))
+    assert last(np.float32([1, 2, 3])) == 1
+    assert third(np.float32([1, 2, 3, 4])) == 4
+    for function in (last, third):
+        with pytest.raises(IndexOutOfBoundsError, match="slice needs .* n = 2 is axis 0 of x"):
+            function(np.float32([1, 2]))

@@ -79,7 +79,9 @@ def test_logaddexp(dtype):
     with mpmath.workdps(60):
         pairs = [(exactly(a), exactly(b)) for a, b in zip(x, y)]
         value, dx, dy = value_and_gradients(gc.logaddexp, [x, y], dtype)
-        check_close(value, [max(a, b) + mpmath.log1p(mpmath.exp(-abs(a - b))) for a, b in pairs], dtype, 2, True)
+        check_close(
+            value, [max(a, b) + mpmath.log1p(mpmath.exp(-abs(a - b))) for a, b in pairs], dtype, 2, True
+        )
         check_close(dx, [sigmoid(a - b) for a, b in pairs], dtype, 4, absolute=False)
         check_close(dy, [sigmoid(b - a) for a, b in pairs], dtype, 4, absolute=False)
 
@@ -142,7 +144,9 @@ def test_binary_cross_entropy(dtype):
         with mpmath.workdps(60):
             exact = [exactly(v) for v in x]
             check_close(value, [softplus(-v if label else v) for v in exact], dtype, 2, absolute=False)
-            check_close(slope, [-sigmoid(-v) if label else sigmoid(v) for v in exact], dtype, 4, absolute=False)
+            check_close(
+                slope, [-sigmoid(-v) if label else sigmoid(v) for v in exact], dtype, 4, absolute=False
+            )
 
 
 def test_gradients_by_probabilities_are_not_nan_at_infinite_logits():
@@ -166,7 +170,9 @@ def test_expansions_are_as_stable_as_the_ops(name, dtype):
     constants = [gc.constant(o) for o in operands]
     wanted = run(apply(OPS[name], *constants, **attrs))
     found = run(OPS[name].expand(*constants, **attrs))
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=0 if name == "softmax" else 4 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(
+        found, wanted, rtol=0, atol=0 if name == "softmax" else 4 * np.finfo(dtype).eps
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -182,8 +188,8 @@ def test_nan_stays_in_its_row(dtype):
 @pytest.mark.parametrize("name", ["exp", "tanh", "sinh", "cosh", "asinh", "atan", "erf", "rsqrt", "expm1"])
 def test_gradients_at_the_ends_are_limits_and_not_nan(name):
     slopes = {
-        "exp": [0, np.inf], "tanh": [0, 0], "sinh": [np.inf, np.inf], "cosh": [-np.inf, np.inf], "asinh": [0, 0],
-        "atan": [0, 0], "erf": [0, 0], "rsqrt": [np.nan, 0], "expm1": [0, np.inf],
+        "exp": [0, np.inf], "tanh": [0, 0], "sinh": [np.inf, np.inf], "cosh": [-np.inf, np.inf],
+        "asinh": [0, 0], "atan": [0, 0], "erf": [0, 0], "rsqrt": [np.nan, 0], "expm1": [0, np.inf],
     }  # fmt: skip
     _, slope = value_and_gradients(getattr(gc, name), [np.array([-np.inf, np.inf])], "float64")
     np.testing.assert_array_equal(np.abs(slope), np.abs(slopes[name]))

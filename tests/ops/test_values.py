@@ -1,10 +1,11 @@
-"""The public functions give NumPy's values, bit for bit: NaN, infinities, -0.0 and extreme integers included."""
+"""The public functions give NumPy's values, bit for bit: NaN, infinities, -0.0, extreme integers included."""
 
 import itertools
 
 import mpmath
 import numpy as np
 import pytest
+from numpy_names import BINARY, UNARY
 from running import run, same
 from samples import special_values
 
@@ -13,26 +14,6 @@ from graphc.errors import CheckError, DTypeError, GraphcError, ShapeError
 from graphc.ir.types import ALL_DTYPES, FLOATS, INTEGERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
-UNARY = {
-    "abs": np.abs, "positive": np.positive, "negative": np.negative, "sign": np.sign, "floor": np.floor,
-    "ceil": np.ceil, "trunc": np.trunc, "round": np.round, "square": np.square, "exp": np.exp, "exp2": np.exp2,
-    "expm1": np.expm1, "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "sqrt": np.sqrt,
-    "cbrt": np.cbrt, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
-    "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
-    "acosh": np.arccosh, "atanh": np.arctanh, "isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite,
-    "signbit": np.signbit, "bitwise_invert": np.bitwise_invert, "logical_not": np.logical_not,
-}  # fmt: skip
-BINARY = {
-    "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide,
-    "floor_divide": np.floor_divide, "remainder": np.remainder, "fmod": np.fmod, "maximum": np.maximum,
-    "minimum": np.minimum, "hypot": np.hypot, "atan2": np.arctan2, "copysign": np.copysign,
-    "nextafter": np.nextafter, "logaddexp": np.logaddexp, "equal": np.equal, "not_equal": np.not_equal,
-    "less": np.less, "less_equal": np.less_equal, "greater": np.greater, "greater_equal": np.greater_equal,
-    "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor,
-    "bitwise_left_shift": np.bitwise_left_shift, "bitwise_right_shift": np.bitwise_right_shift,
-    "logical_and": np.logical_and, "logical_or": np.logical_or, "logical_xor": np.logical_xor,
-}  # fmt: skip
 
 
 def check(ours, numpys, *operands):
@@ -74,7 +55,9 @@ def test_binary_with_python_scalars(name):
 
 @pytest.mark.parametrize("name", ["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
 def test_comparisons_beyond_the_range_of_the_dtype(name):
-    for dtype, scalar in itertools.product(INTEGERS, (300, -300, 2**63, -(2**63) - 1, 2**64, 2**64 - 1, 10**30)):
+    for dtype, scalar in itertools.product(
+        INTEGERS, (300, -300, 2**63, -(2**63) - 1, 2**64, 2**64 - 1, 10**30)
+    ):
         check(getattr(gc, name), BINARY[name], special_values(dtype), scalar)
         check(getattr(gc, name), BINARY[name], scalar, special_values(dtype))
 
@@ -123,7 +106,7 @@ def test_where_and_clip():
     check(gc.clip, np.clip, x, np.float32(np.nan), np.float32(1))
 
 
-REDUCTIONS = "sum prod max min all any mean var std argmax argmin".split()
+REDUCTIONS = ["sum", "prod", "max", "min", "all", "any", "mean", "var", "std", "argmax", "argmin"]
 
 
 @pytest.mark.parametrize("name", REDUCTIONS)
@@ -248,7 +231,10 @@ def test_refusals_name_the_function():
         (lambda: gc.exp(i), "exp: takes floats, and int8 would become float16"),
         (lambda: -b, "negative: does not take booleans"),
         (lambda: b - b, "subtract: does not take booleans"),
-        (lambda: gc.bitwise_and(i, 1.5), "bitwise_and: takes integers or booleans, and the operands promote to float64"),
+        (
+            lambda: gc.bitwise_and(i, 1.5),
+            "bitwise_and: takes integers or booleans, and the operands promote to float64",
+        ),
         (lambda: gc.reciprocal(i), "reciprocal: takes floats, not int8"),
         (lambda: gc.sum(i, dtype="complex64"), "sum: dtype complex64 is not supported"),
     ):
@@ -259,5 +245,7 @@ def test_refusals_name_the_function():
         x + y
     with pytest.raises(ShapeError, match="sum: axis 2 is out of bounds for an array of rank 2"):
         gc.sum(x, axis=2)
-    with pytest.raises(ShapeError, match="cross_entropy: labels that are class indices must have rank 1 here, not 2"):
+    with pytest.raises(
+        ShapeError, match="cross_entropy: labels that are class indices must have rank 1 here, not 2"
+    ):
         gc.cross_entropy(x, gc.placeholder((2, 1), "int64"))

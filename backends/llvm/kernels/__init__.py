@@ -15,7 +15,6 @@ from graphc.backends.llvm.kernels.joining import build_concat, build_pad
 from graphc.backends.llvm.kernels.matmul import build_matmul
 from graphc.backends.llvm.kernels.scatter import build_scatter_add, build_scatter_set
 from graphc.backends.llvm.kernels.sorting import build_argsort, build_sort
-
 from graphc.ir.tensor import Tensor
 
 #: Op name -> the builder of its kernel. Elementwise ops, reductions, movement and gathers are loops.py's.

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import Builder, Value, element_type, lanes_of, like, vector
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.around import Around, Column, lanes_for, start_of
 from graphc.backends.llvm.target import Target, host_target
-
 from graphc.ir.tensor import Tensor
 
 _INT64 = np.dtype(np.int64)
@@ -44,7 +44,7 @@ class Extremum:
         return int(bounds.min if self.largest else bounds.max)
 
     def better(self, b: Builder, x: Value, best: Value) -> Value:
-        """Whether x is strictly better than the best so far; a NaN is better than a number, but not than a NaN."""
+        """Whether x is strictly better; a NaN is better than a number, but not than another NaN."""
         if self.is_float:
             return b.and_(b.fcmp("ugt" if self.largest else "ult", x, best), b.fcmp("ord", best, best))
         signed = self.dtype.kind == "i"
@@ -82,7 +82,8 @@ def _along_columns(b: Builder, extremum: Extremum, lanes: int) -> None:
     even = b.sub(inner, b.urem(inner, lanes))
 
     def columns(block: Value, first: Value, lanes: int) -> None:
-        column = Column(b, start_of(b, x, block, extent, inner, first, extremum.dtype), inner, extremum.dtype, lanes)
+        base = start_of(b, x, block, extent, inner, first, extremum.dtype)
+        column = Column(b, base, inner, extremum.dtype, lanes)
         best, place = b.const(_comparable(column.type), extremum.worst()), b.const(vector("i64", lanes), 0)
         with b.loop(0, extent, carried=[best, place]) as row:
             best, place = row.carried

@@ -1,8 +1,8 @@
-"""What the kernels that work along one axis share: an array as `outer` blocks of `extent` rows of `inner` elements.
+"""What the kernels that work along one axis share: an array seen as `outer` blocks of `extent` rows.
 
     x[o, e, i] stands at (o * extent + e) * inner + i. Along the last axis `inner` is the number 1.
 
-Invariant: any C-contiguous array and axis is such a block structure, so these kernels know three extents only.
+Invariant: any C-contiguous array and axis is such a structure, so these kernels know three extents only.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import Builder, Value, memory_type, register_type, vector
 from graphc.backends.llvm.target import Target
-
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.types import TensorType
@@ -72,9 +72,11 @@ class Column:
         return self.b.gep(self.base, self.b.mul(row, self.row_step), self.element)
 
 
-def start_of(b: Builder, base: Value, outer: Value, rows: Value, inner: Value, column: Value, dtype: np.dtype) -> Value:
-    """The address of row 0 of a column in block `outer` of an array with `rows` rows to a block."""
-    index = b.add(b.mul(outer, b.mul(rows, inner)), column)
+def start_of(
+    b: Builder, base: Value, block: Value, rows: Value, inner: Value, column: Value, dtype: np.dtype
+) -> Value:
+    """The address of row 0 of a column in a block of an array with `rows` rows to a block."""
+    index = b.add(b.mul(block, b.mul(rows, inner)), column)
     return b.gep(base, index, memory_type(dtype))
 
 

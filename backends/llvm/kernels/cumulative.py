@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import EXACT, Builder, Value
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.around import Around, Column, lanes_for, start_of
 from graphc.backends.llvm.target import Target, host_target
-
 from graphc.ir.tensor import Tensor
 
 Combine = Callable[[Value, Value], Value]
@@ -53,9 +53,8 @@ def _along_rows(b: Builder, combine: Combine, dtype: np.dtype) -> None:
     x, y, outer, extent, _ = b.params
     one, zero = b.i64(1), b.i64(0)
     with b.loop(0, outer) as block, b.if_(b.icmp("sgt", extent, 0)):
-        source, result = (
-            Column(b, start_of(b, base, block.index, extent, one, zero, dtype), one, dtype) for base in (x, y)
-        )
+        starts = (start_of(b, base, block.index, extent, one, zero, dtype) for base in (x, y))
+        source, result = (Column(b, start, one, dtype) for start in starts)
         first = source.load(zero)
         result.store(first, zero)
         with b.loop(1, extent, carried=[first]) as loop:
@@ -69,9 +68,8 @@ def _along_columns(b: Builder, combine: Combine, dtype: np.dtype, lanes: int) ->
     even = b.sub(inner, b.urem(inner, lanes))
 
     def combined(block: Value, row: Value, column: Value, lanes: int) -> None:
-        source, result = (
-            Column(b, start_of(b, base, block, extent, inner, column, dtype), inner, dtype, lanes) for base in (x, y)
-        )
+        starts = (start_of(b, base, block, extent, inner, column, dtype) for base in (x, y))
+        source, result = (Column(b, start, inner, dtype, lanes) for start in starts)
         value = source.load(row)
         with b.if_(b.icmp("sgt", row, 0), [value]) as later:
             later.give(combine(result.load(b.sub(row, 1)), value))

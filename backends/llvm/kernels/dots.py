@@ -10,13 +10,12 @@ Invariant: an element is the sum of `lanes * unroll` interleaved partial sums, c
 from __future__ import annotations
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import Builder, Value, memory_type, vector
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.kernels.batches import batch_loops
 from graphc.backends.llvm.kernels.packing import load_some, mask_below
 from graphc.backends.llvm.kernels.product import Product
 from graphc.backends.llvm.target import Target
-
 from graphc.ir.dims import Size
 
 #: So many rows or columns are few: more of them pay for packing.
@@ -29,7 +28,7 @@ def suits_dots(product: Product) -> bool:
     """Whether dot products are the way: few rows or columns, the other operand along k, and k not tiny."""
     if product.transposed_x:
         return False
-    return _is_few(product.m) and product.transposed_y or _is_few(product.n) and not _is_tiny(product.k)
+    return (_is_few(product.m) and product.transposed_y) or (_is_few(product.n) and not _is_tiny(product.k))
 
 
 def _is_few(extent: Size) -> bool:
@@ -54,7 +53,7 @@ def dots_kernel(product: Product, target: Target) -> Kernel:
     m, k, n = b.param("m"), b.param("k"), b.param("n")
     one = b.i64(1)
     group, unroll = (1, 4) if product.m == product.n == 1 else (4, 2)
-    with batch_loops(b, product.axes, product.batch_extents(b)) as (x_number, y_number, c_number):
+    with product.batch_loops(b) as (x_number, y_number, c_number):
         x = b.gep(b.param("x"), b.mul(x_number, b.mul(m, k)), element)
         y = b.gep(b.param("y"), b.mul(y_number, b.mul(n, k)), element)
         c = b.gep(b.param("c"), b.mul(c_number, b.mul(m, n)), element)
@@ -84,13 +83,15 @@ def _gathered(b: Builder, y: Value, copy: Value, k: Value, n: Value, element: st
     return copy
 
 
-def _dots(b: Builder, left: Value, rows: list[Value], k: Value, lanes: int, element: str, unroll: int) -> list[Value]:
+def _dots(
+    b: Builder, left: Value, rows: list[Value], k: Value, lanes: int, element: str, unroll: int
+) -> list[Value]:
     """The dot products of `left` with each of the rows, over k elements."""
     type_ = vector(element, lanes)
 
     def step(place: Value, sums: list[Value], mask: Value | None = None) -> list[Value]:
-        x = load_some(b, type_, b.gep(left, place, element), mask)
-        return [b.fma(x, load_some(b, type_, b.gep(row, place, element), mask), s) for row, s in zip(rows, sums)]
+        x, *others = (load_some(b, type_, b.gep(line, place, element), mask) for line in (left, *rows))
+        return [b.fma(x, other, total) for other, total in zip(others, sums)]
 
     rest, wide = b.urem(k, lanes), b.urem(k, lanes * unroll)
     even, unrolled = b.sub(k, rest), b.sub(k, wide)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from graphc.backends.llvm.emitter import Builder, Value, memory_type, register_type, vector
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.kernels.batches import batch_loops
 from graphc.backends.llvm.kernels.product import Product
 from graphc.backends.llvm.target import Target
 
@@ -30,7 +29,7 @@ def integer_matmul_kernel(product: Product, target: Target) -> Kernel:
     m, n = b.param("m"), b.param("n")
     along_k = product.transposed_y and not product.transposed_x
     along_n = 1 if product.transposed_y else lanes
-    with batch_loops(b, product.axes, product.batch_extents(b)) as numbers, b.loop(0, m) as row:
+    with product.batch_loops(b) as numbers, b.loop(0, m) as row:
         body.select_matrices(numbers)
         if along_k:
             with b.loop(0, n) as column:
@@ -58,7 +57,7 @@ class _IntegerBody:
         self.times: Combine = b.and_ if is_bool else b.mul
         self.plus: Combine = b.or_ if is_bool else b.add
 
-    def select_matrices(self, numbers: tuple[Value, ...]) -> None:
+    def select_matrices(self, numbers: list[Value]) -> None:
         """The matrices with these numbers in the batch are the ones to multiply."""
         b = self.b
         extents = (b.mul(self.m, self.k), b.mul(self.k, self.n), b.mul(self.m, self.n))

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.target import host_target
-
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
@@ -24,14 +23,11 @@ def build_concat(tensor: Tensor) -> Kernel:
     """The kernel of a `concat` tensor: for each block of the result, one piece from each operand."""
     axis, itemsize = tensor.attrs["axis"], tensor.dtype.itemsize
     pieces = [dims.product(x.shape[axis:]) for x in tensor.inputs]
-    names = [f"x{i}" for i in range(len(pieces))]
-    b = Builder(
-        "concat",
-        [*((name, "ptr") for name in names), ("y", "ptr"), ("blocks", "i64"), *((f"n{i}", "i64") for i in range(len(pieces)))],
-        target=host_target(),
-    )  # fmt: skip
-    counts = [b.mul(b.param(f"n{i}"), itemsize) for i in range(len(pieces))]
-    with b.loop(0, b.param("blocks"), carried=[b.param(name) for name in ["y", *names]]) as block:
+    operands, extents = [f"x{i}" for i in range(len(pieces))], [f"n{i}" for i in range(len(pieces))]
+    pointers, sizes = [(name, "ptr") for name in [*operands, "y"]], [(name, "i64") for name in extents]
+    b = Builder("concat", [*pointers, ("blocks", "i64"), *sizes], target=host_target())
+    counts = [b.mul(b.param(name), itemsize) for name in extents]
+    with b.loop(0, b.param("blocks"), carried=[b.param(name) for name in ["y", *operands]]) as block:
         place, *sources = block.carried
         for i, piece in enumerate(pieces):
             copy_bytes(b, place, sources[i], byte_count(piece, itemsize, counts[i]))

@@ -18,8 +18,8 @@ import numpy as np
 
 from graphc.analysis.loops import REDUCTIONS, Mapped, index_operand, is_trivial_reduction, operand_positions
 from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, memory_type, vector
-from graphc.backends.llvm.kernel import Site
+from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, like, memory_type, vector
+from graphc.backends.llvm.kernel import Site, named_by_content
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
 from graphc.errors import CodegenError
 from graphc.ir.dims import Call, Dim, Size
@@ -90,6 +90,7 @@ class Values:
         arrays: dict[Tensor, Array],
         lanes: int,
         error: Value | None,
+        outlined: frozenset[str],
     ) -> None:
         self.b = b
         self.frames = frames
@@ -97,6 +98,8 @@ class Values:
         self.arrays = arrays
         self.lanes = lanes
         self.error = error
+        self.outlined = outlined
+        self.helpers: dict[str, Builder] = {}
         self.sites: list[Site] = []
         self.loop: VectorLoop | None = None
         self.results: dict[Tensor, Leveled] = {}  # of reductions: one value for this turn of the kept loops
@@ -188,10 +191,22 @@ class Values:
         if tensor.inputs and not _computes(tensor):
             return self.value(tensor.inputs[0], self._resolved(positions[0]))
         operands = [self.value(t, self._resolved(p)) for t, p in zip(tensor.inputs, positions)]
-        dtypes = [t.dtype for t in tensor.inputs]
-        return self.frames.compute(
-            lambda *values: lower(b, name, values, dtypes, tensor.dtype, tensor.attrs), *operands
-        )
+        return self.frames.compute(lambda *values: self._lowered(tensor, values), *operands)
+
+    def _lowered(self, tensor: Tensor, values: Sequence[Value]) -> Value:
+        """An elementwise op on values: in place, or as a call of a function that holds its instructions."""
+        name, dtypes = tensor.op.name, [t.dtype for t in tensor.inputs]
+        if name not in self.outlined:
+            return lower(self.b, name, values, dtypes, tensor.dtype, tensor.attrs)
+        result = like(values[0].type, _register(tensor.dtype))
+        function = Builder(
+            name, [(f"x{i}", v.type) for i, v in enumerate(values)], result,
+            target=self.b.target, linkage="internal", attributes="nounwind noinline",
+        )  # fmt: skip
+        function.ret(lower(function, name, function.params, dtypes, tensor.dtype, tensor.attrs))
+        helper = named_by_content(function)
+        self.helpers.setdefault(helper.name, helper)
+        return self.b.call(result, helper.name, *values)
 
     def _resolved(self, position: Sequence[object]) -> At:
         """A position with its derived entries turned into indices."""

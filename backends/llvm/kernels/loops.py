@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.analysis.loops import EXPENSIVE, REDUCTIONS, LoopDim, Mapped, Nest, Position, is_trivial_reduction
+from graphc.analysis.loops import ELEMENTARY, EXPENSIVE, REDUCTIONS, LoopDim, Mapped, Nest, Position, is_trivial_reduction
 from graphc.backends.llvm.elementwise import lower
 from graphc.backends.llvm.emitter import Builder, Value, element_bytes, memory_type, register_type, vector
 from graphc.backends.llvm.kernel import Kernel
@@ -41,6 +41,9 @@ from graphc.ir.tensor import Tensor
 BLOCK = 4096
 #: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
 HEAVY = 24
+#: Bodies with more calls of elementary functions than this hold them as functions rather than in line: the
+#: time to compile grows faster than the length of a loop, and calls cost a body of this length little.
+INLINE_FUNCTIONS = 6
 
 _COMBINE = {
     "sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "bitwise_and", "any": "bitwise_or",
@@ -86,11 +89,17 @@ class _LoopKernel:
         if not self.groups:
             return 1
         computing = [t for t in self.members if t.op.name not in ("const", "dim", "broadcast_to", "reshape")]
-        lanes = target.lanes(*{t.dtype for t in (*computing, *self.body.inputs)}, heavy=len(computing) > HEAVY)
+        deciding = (*computing, *self.body.inputs) or self.body.outputs  # a constant spread out computes nothing
+        lanes = target.lanes(*{t.dtype for t in deciding}, heavy=len(computing) > HEAVY)
         inner = _extents(self.groups[-1])
         while lanes > 1 and all(isinstance(s, int) for s in inner) and lanes // 2 >= np.prod(inner):  # type: ignore[arg-type]
             lanes //= 2
         return lanes
+
+    def _outlined(self) -> frozenset[str]:
+        """The ops whose instructions stand in functions of their own."""
+        functions = [t.op.name for t in self.members if t.op.name in ELEMENTARY]
+        return frozenset(functions) if len(functions) > INLINE_FUNCTIONS else frozenset()
 
     def _stages(self) -> list[list[Tensor]]:
         """The reductions, each after those that its operand needs."""
@@ -150,7 +159,7 @@ class _LoopKernel:
         self.frames = Frames(b)
         self.values = Values(
             b, self.frames, {size: b.param(f"size{i}") for i, size in enumerate(sizes)}, arrays, self.lanes,
-            b.param("error") if self.fallible else None,
+            b.param("error") if self.fallible else None, self._outlined(),
         )  # fmt: skip
         self.outputs = {
             t: Array(Leveled(b.param(f"out{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.outputs)
@@ -187,7 +196,8 @@ class _LoopKernel:
             self._turn()
         if self.fallible:
             self.b.ret(self.b.i64(0))
-        return Kernel(self.b, self.sizes, self._scratch_bytes(), tuple(self.values.sites))
+        helpers = tuple(self.values.helpers.values())
+        return Kernel(self.b, self.sizes, self._scratch_bytes(), tuple(self.values.sites), helpers)
 
     def _scratch_bytes(self) -> Size:
         extents = _extents(self.kept[-1]) if self.kept else ()

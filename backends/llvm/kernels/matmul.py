@@ -17,26 +17,28 @@ used again soonest:
 
 A y that is used for few rows is read where it lies; only its ragged last panel is packed then.
 
-Invariant: how an element is summed depends on the extents alone, never on the machine's load or on threads.
+Invariant: how an element is summed depends on k alone, never on its place in the product or on threads.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.kernels.batches import batch_loops
 from graphc.backends.llvm.kernels.dots import dots_kernel, suits_dots
 from graphc.backends.llvm.kernels.integer_matmul import integer_matmul_kernel
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
-from graphc.backends.llvm.kernels.packing import add_lines, copy_rows, pack_lines, pack_transposed
+from graphc.backends.llvm.kernels.packing import add_lines, copy_x, copy_y
 from graphc.backends.llvm.kernels.product import Product, canonical
 from graphc.backends.llvm.target import Target, host_target
-
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 
 #: From so many rows on, a packed copy of y costs less than the cache misses of reading it where it lies.
-PACKED_ROWS = 48
+PACKED_ROWS = 96
+
+Pair = tuple[Value, ...]
 
 
 def matmul_kernel(
@@ -50,8 +52,8 @@ def matmul_kernel(
 ) -> Kernel:
     """The kernel of a matmul; extents are run-time arguments, so equal layouts of any extents share its code.
 
-    What depends on extents that are numbers: whether there is one row or column, up to one vector of columns,
-    ragged edges at all, few rows; and the row groups.
+    What depends on extents that are numbers: whether there are few rows or columns, whether a tile is one
+    vector wide or more, and the row groups.
 
     Args:
         x: the left operand: m by k; k by m if `transpose_x`. Axes in front are a batch.
@@ -80,25 +82,34 @@ def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
     """The blocked algorithm with these block sizes."""
     b = product.builder(target, scratch=True)
     body = _BlockedBody(b, product, shape, target)
-    with batch_loops(b, product.axes, product.batch_extents(b)) as (x, y, c):
+    with product.batch_loops(b) as (x, y, c):
         body.multiply(x, y, c)
     scratch = shape.sliver_bytes + shape.panel_bytes(product.k, product.n)
-    return Kernel(b, product.sizes, scratch, helpers=tuple(body.helpers.values()))
+    return Kernel(b, product.sizes, scratch, helpers=body.helpers)
+
+
+class _Block(NamedTuple):
+    """One block of y: where it lies, where in the product it belongs, and its extents."""
+
+    corner: Value
+    column: Value
+    width: Value
+    first: Value
+    depth: Value
 
 
 class _BlockedBody:
     """The loops of the blocked algorithm; each method is one level of the drawing above."""
 
     def __init__(self, b: Builder, product: Product, shape: Blocking, target: Target) -> None:
-        self.b, self.product, self.shape = b, product, shape
+        self.b, self.product, self.shape, self.size = b, product, shape, shape.bytes
         self.m, self.k, self.n = b.param("m"), b.param("k"), b.param("n")
-        self.size = shape.bytes
         self.tiles = tiles(shape, product.m, target)
-        copy_x = pack_lines(shape, -(-shape.rows // shape.lanes), target) if shape.by_column else copy_rows(shape, target)
-        copy_y = pack_transposed(shape, target) if product.transposed_y else pack_lines(shape, shape.vectors, target)
-        self.copy_x, self.copy_y, self.add_lines = copy_x, copy_y, add_lines(shape, target)
-        functions = [*self.tiles.values(), copy_x, copy_y, self.add_lines]
-        self.helpers = {function.name: function for function in functions}
+        self.copy_x = copy_x(shape, target)
+        self.copy_y = copy_y(shape, target, transposed=product.transposed_y)
+        self.add_lines = add_lines(shape, target)
+        functions = (*self.tiles.values(), self.copy_x, self.copy_y, self.add_lines)
+        self.helpers = tuple({function.name: function for function in functions}.values())
         with b.at(b.entry):
             self.sliver = b.param("scratch")
             self.panels = b.offset(self.sliver, shape.sliver_bytes)
@@ -110,7 +121,7 @@ class _BlockedBody:
             self.packs = self._packs()
 
     def _packs(self) -> Value:
-        """Whether all panels are packed: known where the rows are, except that a transposed y always is."""
+        """Whether all panels are packed, not only ragged ones: of a transposed y, and for many rows."""
         if self.product.transposed_y:
             return Value("i1", "true")
         if isinstance(self.product.m, int):
@@ -123,38 +134,48 @@ class _BlockedBody:
         self.x = b.offset(b.param("x"), b.mul(x, b.mul(b.mul(self.m, self.k), self.size)))
         self.y = b.offset(b.param("y"), b.mul(y, b.mul(b.mul(self.k, self.n), self.size)))
         self.c = b.offset(b.param("c"), b.mul(c, b.mul(self.m, self.c_step)))
+        y_row, y_column = (self.size, self.y_step) if self.product.transposed_y else (self.y_step, self.size)
         with b.loop(0, self.n, shape.width) as columns:
             width = b.intrinsic("smin", b.sub(self.n, columns.index), shape.width)
             # Once even where k is 0: the tiles then store their base, zeros.
             with b.loop(0, self.k, shape.depth, at_least_once=True) as depths:
                 depth = b.intrinsic("smin", b.sub(self.k, depths.index), shape.depth)
-                self._block(columns.index, width, depths.index, depth)
+                corner = b.offset(self.y, b.add(b.mul(depths.index, y_row), b.mul(columns.index, y_column)))
+                block = _Block(corner, columns.index, width, depths.index, depth)
+                self._pack(block, y_column)
+                self._rows(block)
 
-    def _block(self, column: Value, width: Value, first: Value, depth: Value) -> None:
-        """All rows times one block of y."""
+    def _pack(self, block: _Block, y_column: int | Value) -> None:
+        """Copy the block's panels, or the ragged last one only."""
+        b, columns = self.b, self.shape.columns
+        with b.loop(0, block.width, columns) as panel:
+            across = b.intrinsic("smin", b.sub(block.width, panel.index), columns)
+            with b.if_(b.or_(self.packs, b.icmp("slt", across, columns))):
+                source = b.offset(block.corner, b.mul(panel.index, y_column))
+                copy = self._packed(block, panel.index)
+                b.call("void", self.copy_y.name, source, self.y_step, copy, across, block.depth)
+
+    def _packed(self, block: _Block, column: Value) -> Value:
+        """Where the copy of the panel with this first column is."""
+        return self.b.offset(self.panels, self.b.mul(column, self.b.mul(block.depth, self.size)))
+
+    def _rows(self, block: _Block) -> None:
+        """All rows of x times one block of y."""
         b = self.b
-        y_row, y_column = (self.size, self.y_step) if self.product.transposed_y else (self.y_step, self.size)
-        corner = b.offset(self.y, b.add(b.mul(first, y_row), b.mul(column, y_column)))
-        with b.loop(0, width, self.shape.columns) as panel:
-            across = b.intrinsic("smin", b.sub(width, panel.index), self.shape.columns)
-            with b.if_(b.or_(self.packs, b.icmp("slt", across, self.shape.columns))):
-                source = b.offset(corner, b.mul(panel.index, y_column))
-                b.call("void", self.copy_y.name, source, self.y_step, self._packed(panel.index, depth), across, depth)
-        fresh = b.icmp("eq", first, 0)
-        c = b.offset(self.c, b.mul(column, self.size))
+        x_row, x_k = (self.size, self.x_step) if self.shape.by_column else (self.x_step, self.size)
+        c = b.offset(self.c, b.mul(block.column, self.size))
         with b.forever([b.i64(0)]) as group:
             (row,) = group.carried
             left = b.sub(self.m, row)
             group.exit_if(b.icmp("sle", left, 0))
             rows, function = self._row_group(left)
-            self._copy_sliver(row, rows, first, depth)
+            source = b.offset(self.x, b.add(b.mul(row, x_row), b.mul(block.first, x_k)))
+            b.call("void", self.copy_x.name, source, self.x_step, self.sliver, rows, block.depth)
             c_rows = b.offset(c, b.mul(row, self.c_step))
-            with b.loop(0, width, self.shape.columns) as panel:
-                self._tile(function, rows, panel.index, b.sub(width, panel.index), depth, corner, c_rows, fresh)
+            with b.loop(0, block.width, self.shape.columns) as panel:
+                place = b.offset(c_rows, b.mul(panel.index, self.size))
+                self._tile(block, panel.index, function, rows, place)
             group.next(b.add(row, rows))
-
-    def _packed(self, column: Value, depth: Value) -> Value:
-        return self.b.offset(self.panels, self.b.mul(column, self.b.mul(depth, self.size)))
 
     def _row_group(self, left: Value) -> tuple[Value, Value]:
         """How many of the rows that are left come next, and the function of their tiles."""
@@ -166,30 +187,27 @@ class _BlockedBody:
             rows, function = b.select(enough, more, rows), b.select(enough, other, function)
         return rows, function
 
-    def _copy_sliver(self, row: Value, rows: Value, first: Value, depth: Value) -> None:
-        b = self.b
-        x_row, x_k = (self.size, self.x_step) if self.shape.by_column else (self.x_step, self.size)
-        source = b.offset(self.x, b.add(b.mul(row, x_row), b.mul(first, x_k)))
-        b.call("void", self.copy_x.name, source, self.x_step, self.sliver, rows, depth)
-
-    def _tile(
-        self, function: Value, rows: Value, column: Value, left: Value, depth: Value, corner: Value, c_rows: Value,
-        fresh: Value,
-    ) -> None:  # fmt: skip
+    def _tile(self, block: _Block, column: Value, function: Value, rows: Value, c: Value) -> None:
         """One tile; where the product's columns end inside it, by way of a whole one beside."""
         b, shape = self.b, self.shape
+        left = b.sub(block.width, column)
         ragged = b.icmp("slt", left, shape.columns)
         packed = b.or_(self.packs, ragged)
-        in_place = b.offset(corner, b.mul(column, self.size))
-        panel = b.select(packed, self._packed(column, depth), in_place)
+        in_place = b.offset(block.corner, b.mul(column, self.size))
+        panel = b.select(packed, self._packed(block, column), in_place)
         panel_step = b.select(packed, b.i64(shape.panel_step), self.y_step)
-        c = b.offset(c_rows, b.mul(column, self.size))
-        base, base_step = b.select(fresh, self.zeros, c), b.select(fresh, b.i64(0), self.c_step)
-        operands = (self.sliver, panel, panel_step)
-        with b.if_else(ragged) as edge:
-            with edge.then:
-                whole = (self.edge, b.i64(shape.panel_step), self.zeros, b.i64(0), depth)
-                b.call_pointer("void", function, *operands, *whole)
-                b.call("void", self.add_lines.name, self.edge, c, self.c_step, base, base_step, rows, left)
-            with edge.otherwise:
-                b.call_pointer("void", function, *operands, c, self.c_step, base, base_step, depth)
+        zeros, fresh = (self.zeros, b.i64(0)), self._is_fresh(block)
+        base = _choose(b, fresh, zeros, (c, self.c_step))
+        tile = _choose(b, ragged, (self.edge, b.i64(shape.panel_step)), (c, self.c_step))
+        tile_base = _choose(b, ragged, zeros, base)
+        b.call_pointer("void", function, self.sliver, panel, panel_step, *tile, *tile_base, block.depth)
+        with b.if_(ragged, likely=False):
+            b.call("void", self.add_lines.name, self.edge, c, self.c_step, *base, rows, left)
+
+    def _is_fresh(self, block: _Block) -> Value:
+        """Whether the block is the first along k, so that there are no sums to add to."""
+        return self.b.icmp("eq", block.first, 0)
+
+
+def _choose(b: Builder, condition: Value, one: Pair, other: Pair) -> Pair:
+    return tuple(b.select(condition, x, y) for x, y in zip(one, other))

@@ -2,15 +2,15 @@
 
 A tile of the product, `rows` by `vectors * lanes`, stays in registers while the inner dimension runs:
 
-                 b: one row of the panel, `vectors` loads          Each step of k broadcasts `rows` numbers of
-                 +--------+--------+                               a, loads `vectors` vectors of b, and does
-      a: one     | acc    | acc    |  each acc += a * b            `rows * vectors` multiply-adds: on AVX-512
-      broadcast  +--------+--------+                               12 x 2 = 24, which need 2 + 24 + 3 of the 32
-      a row      | acc    | acc    |                               registers, and hide the latency of each other.
+                 b: a row of the panel, `vectors` loads     Each step of k broadcasts `rows` numbers of a,
+                 +--------+--------+                        loads `vectors` vectors of b, and does as many
+      a: one     | acc    | acc    |  each acc += a * b     multiply-adds as there are accumulators. On
+      broadcast  +--------+--------+                        AVX-512 that is 12 x 2 = 24: they take 24 + 2 of
+      a row      | acc    | acc    |                        32 registers, and hide each other's latency.
 
 Layouts that it reads (see packing.py): `a` is a *sliver*, a copy of `rows` rows of the left operand in which
-both distances, from row to row and from k to k, are constants; `b` is a *panel*, whose rows are `b_step` bytes
-apart, so it may be a packed copy or lie in the right operand itself.
+both distances, from row to row and from k to k, are constants; `b` is a *panel*, whose rows are `b_step`
+bytes apart, so it may be a packed copy or lie in the right operand itself.
 
 Invariant: an element of the product is the sum over k in ascending order within a block of `depth`, and of
 the blocks in ascending order, whatever tile, row group or panel it falls into.
@@ -18,19 +18,18 @@ the blocks in ascending order, whatever tile, row group or panel it falls into.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from graphc.backends.llvm.emitter import Builder, element_bytes, memory_type, vector
-from graphc.backends.llvm.target import Target
 
+from graphc.backends.llvm.emitter import Builder, element_bytes, memory_type, vector
+from graphc.backends.llvm.kernel import named_by_content
+from graphc.backends.llvm.target import Target
 from graphc.ir.dims import Size
 
-#: k per block, times bytes of an element. A sliver of 12 rows then takes 18 KiB of the first-level cache, which
-#: it shares with the panel that streams through.
+#: k per block, times bytes of an element. A sliver of 12 rows then takes 18 KiB of the first-level cache,
+#: which it shares with the panel that streams through.
 _DEPTH_BYTES = 1536
 #: Columns per block: a packed block takes 384 KiB, of a second-level cache of 512 KiB or more.
 _WIDTH = 256
@@ -103,8 +102,8 @@ class Blocking:
     def row_groups(self, m: Size) -> tuple[int, ...]:
         """The row counts of the tiles that cover `m` rows by taking, again and again, the largest that fits.
 
-        For a symbolic `m`, all that may come up: `rows` and the powers of two below. On AVX-512 12, 8, 4, 2, 1:
-        any remainder is two or three tiles, and five functions serve every number of rows.
+        For a symbolic `m`, all that may come up: `rows` and the powers of two below. On AVX-512 12, 8, 4, 2,
+        1: any remainder is up to three tiles, and five functions serve every number of rows.
         """
         counts = [self.rows, *(1 << p for p in reversed(range(self.rows.bit_length())) if 1 << p < self.rows)]
         if not isinstance(m, int):
@@ -141,8 +140,8 @@ def tile(shape: Blocking, rows: int, target: Target) -> Builder:
     """A function for one tile of `rows` rows: `c = base + a @ b`.
 
     Its arguments: the sliver `a`, the panel `b` and the bytes `b_step` between its rows, the tile `c` and the
-    bytes `c_step` between its rows, `base` and `base_step` likewise (`c` itself, to add to it; a single row of
-    zeros or of biases with a step of 0), and the number `k` of products to sum.
+    bytes `c_step` between its rows, `base` and `base_step` likewise (`c` itself, to add to it; a single row
+    of zeros or of biases with a step of 0), and the number `k` of products to sum.
     """
     b = Builder(
         "tile",
@@ -174,21 +173,3 @@ def tile(shape: Blocking, rows: int, target: Target) -> Builder:
 def tiles(shape: Blocking, m: Size, target: Target) -> dict[int, Builder]:
     """The tile functions that `m` rows need, by their number of rows, the largest first."""
     return {rows: tile(shape, rows, target) for rows in shape.row_groups(m)}
-
-
-def named_by_content(function: Builder) -> Builder:
-    """The function, renamed so that functions of equal text have equal names, and others different ones.
-
-    A program adds each helper of its kernels once, by name.
-    """
-    digest = hashlib.sha256(function.text("0").encode()).hexdigest()[:16]
-    function.name = f"{function.name}_{digest}"
-    return function
-
-
-def smaller(shape: Blocking, **changes: int) -> Blocking:
-    """The same blocking with other sizes; tests cut blocks small to meet every edge at small sizes."""
-    return replace(shape, **changes)
-
-
-__all__ = ["Blocking", "Iterable", "blocking", "named_by_content", "smaller", "tile", "tiles"]

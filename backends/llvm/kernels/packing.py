@@ -1,4 +1,4 @@
-"""Copies of operands in the layouts that the micro-kernel reads: slivers of the left one, panels of the right.
+"""Copies of operands as the micro-kernel reads them: slivers of the left one, panels of the right.
 
     pack_lines        source [k][width], a line of up to `vectors` vectors per k: panels of a right operand
                       as it is, slivers of a left one that is stored transposed
@@ -14,9 +14,25 @@ written in whole vectors, zeros (or, transposed, repetitions) where the operand 
 
 from __future__ import annotations
 
-from graphc.backends.llvm.emitter import Builder, Value
-from graphc.backends.llvm.kernels.microkernel import Blocking, named_by_content
+from graphc.backends.llvm.emitter import Builder, Value, vector
+from graphc.backends.llvm.kernel import named_by_content
+from graphc.backends.llvm.kernels.microkernel import Blocking
 from graphc.backends.llvm.target import Target
+
+#: Sides of the squares that are transposed: 16 would take LLVM four times as long to compile, for nothing.
+_SIDE = 8
+
+
+def copy_x(shape: Blocking, target: Target) -> Builder:
+    """The function that copies slivers: `(source, source_step, copy, rows, k)`."""
+    if shape.by_column:
+        return pack_lines(shape, -(-shape.rows // shape.lanes), target)
+    return copy_rows(shape, target)
+
+
+def copy_y(shape: Blocking, target: Target, *, transposed: bool) -> Builder:
+    """The function that copies panels: `(source, source_step, copy, width, k)`."""
+    return pack_transposed(shape, target) if transposed else pack_lines(shape, shape.vectors, target)
 
 
 def pack_lines(shape: Blocking, vectors: int, target: Target) -> Builder:
@@ -42,7 +58,7 @@ def pack_lines(shape: Blocking, vectors: int, target: Target) -> Builder:
 
 
 def copy_rows(shape: Blocking, target: Target) -> Builder:
-    """A function `(source, source_step, copy, rows, k)`: `rows` lines of k elements, `row_step` bytes apart."""
+    """A function `(source, source_step, copy, rows, k)`: lines of k elements, then `row_step` bytes apart."""
     b = Builder(
         "copy_rows",
         [("source", "ptr"), ("source_step", "i64"), ("copy", "ptr"), ("rows", "i64"), ("k", "i64")],
@@ -68,8 +84,8 @@ def copy_rows(shape: Blocking, target: Target) -> Builder:
 def pack_transposed(shape: Blocking, target: Target) -> Builder:
     """A function `(source, source_step, copy, width, k)`: `width` lines of k elements become k lines.
 
-    Blocks of `lanes` by `lanes` elements are transposed in registers. Where the source has fewer lines than
-    the panel, its last one is read again.
+    Squares of up to `_SIDE` by `_SIDE` elements are transposed in registers. Where the source has fewer lines
+    than the panel, its last one is read again.
     """
     b = Builder(
         "pack_transposed",
@@ -78,19 +94,19 @@ def pack_transposed(shape: Blocking, target: Target) -> Builder:
         linkage="internal",
     )
     source, source_step, copy, width, k = b.params
-    lanes, last = shape.lanes, b.sub(width, 1)
-    even = b.sub(k, b.urem(k, lanes))
-    with b.loop(0, shape.columns, lanes) as group:
+    side, last = min(shape.lanes, _SIDE), b.sub(width, 1)
+    row, even = vector(shape.element, side), b.sub(k, b.urem(k, side))
+    with b.loop(0, shape.columns, side) as group:
         lines = [
             b.offset(source, b.mul(b.intrinsic("smin", b.add(group.index, i), last), source_step))
-            for i in range(lanes)
+            for i in range(side)
         ]
         first = b.gep(copy, group.index, shape.element)
-        with b.loop(0, even, lanes, carried=[first]) as loop:
-            rows = [b.load(shape.vector, b.gep(line, loop.index, shape.element)) for line in lines]
+        with b.loop(0, even, side, carried=[first]) as loop:
             (place,) = loop.carried
-            for row in transposed(b, rows):
-                b.store(row, place)
+            square = [b.load(row, b.gep(line, loop.index, shape.element)) for line in lines]
+            for value in transposed(b, square):
+                b.store(value, place)
                 place = b.offset(place, shape.panel_step)
             loop.next(place)
         with b.loop(even, k, carried=list(loop.results)) as loop:

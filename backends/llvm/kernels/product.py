@@ -5,13 +5,14 @@ Invariant: `canonical` only renames: the buffers that it describes are the opera
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
-from graphc.backends.llvm.emitter import Builder, Value
-from graphc.backends.llvm.kernels.batches import BatchAxis, batch_axes
-from graphc.backends.llvm.target import Target
 
+from graphc.backends.llvm.emitter import Builder, Value
+from graphc.backends.llvm.kernels.broadcasting import BroadcastAxis, broadcast_axes, broadcast_loops
+from graphc.backends.llvm.target import Target
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.types import TensorType
@@ -33,7 +34,7 @@ class Product:
     m: Size
     k: Size
     n: Size
-    axes: tuple[BatchAxis, ...] = ()
+    axes: tuple[BroadcastAxis, ...] = ()
     transposed_x: bool = False
     transposed_y: bool = False
     swapped: bool = False
@@ -53,15 +54,15 @@ class Product:
             target=target,
         )
 
-    def batch_extents(self, b: Builder) -> list[Value]:
-        """The builder's arguments that count the batch loops."""
-        return b.params[len(b.params) - len(self.axes) :]
+    def batch_loops(self, b: Builder) -> AbstractContextManager[list[Value]]:
+        """The loops around the product; inside, the numbers of the matrices of x, of y and of the result."""
+        return broadcast_loops(b, self.axes, b.params[len(b.params) - len(self.axes) :], 2)
 
 
 def canonical(
     x: TensorType, y: TensorType, result: TensorType, transpose_x: bool = False, transpose_y: bool = False
 ) -> Product:
-    """The product to compute. A stack times one matrix is one tall product; a single column becomes a single row.
+    """The product to compute: a stack times one matrix is one tall product, a single column a single row.
 
     >>> from graphc.ir.types import DTYPES
     >>> stack, matrix = TensorType(DTYPES["f32"], (5, 2, 3)), TensorType(DTYPES["f32"], (3, 7))
@@ -71,11 +72,11 @@ def canonical(
     """
     m, n = result.shape[-2:]
     k = x.shape[-2] if transpose_x else x.shape[-1]
-    axes = batch_axes(x.shape[:-2], y.shape[:-2], result.shape[:-2])
-    if not transpose_x and not any(axis.in_y for axis in axes):
+    axes = broadcast_axes(result.shape[:-2], [x.shape[:-2], y.shape[:-2]])
+    if not transpose_x and not any(axis.advances[1] for axis in axes):
         m, axes = dims.product([axis.extent for axis in axes]) * m, ()
     if n == 1 and m != 1:  # (x @ y).T = y.T @ x.T, and a column of y lies in memory as a row does
-        exchanged = tuple(BatchAxis(axis.extent, axis.in_y, axis.in_x) for axis in axes)
+        exchanged = tuple(BroadcastAxis(axis.extent, axis.advances[::-1]) for axis in axes)
         return Product(x.dtype, 1, k, m, exchanged, False, not transpose_x, True)
     # A single row or column lies as its transpose does; along k is the better way to read it.
     return Product(x.dtype, m, k, n, axes, transpose_x and m != 1, transpose_y or n == 1)

@@ -12,45 +12,18 @@ several values for one place stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from typing import NamedTuple
+import functools
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import EXACT, Builder, Value, memory_type
 from graphc.backends.llvm.kernel import Kernel, Site, fail_if
 from graphc.backends.llvm.kernels.around import lanes_for
+from graphc.backends.llvm.kernels.broadcasting import broadcast_axes, broadcast_loops
 from graphc.backends.llvm.kernels.joining import byte_count, copy_bytes
 from graphc.backends.llvm.target import host_target
-
 from graphc.ir import dims
-from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
-
-
-class PointAxis(NamedTuple):
-    """A loop over points: how many, and which operands of indices advance along it."""
-
-    extent: Size
-    advances: tuple[bool, ...]
-
-
-def point_axes(points: tuple[Size, ...], shapes: Sequence[tuple[Size, ...]]) -> list[PointAxis]:
-    """The loops over the joint shape `points` of indices of these shapes, neighbours of a kind made one.
-
-    >>> point_axes((2, 3, 4), [(3, 4), (2, 1, 1)])
-    [PointAxis(extent=2, advances=(False, True)), PointAxis(extent=12, advances=(True, False))]
-    """
-    axes: list[PointAxis] = []
-    for place, extent in enumerate(points, -len(points)):
-        if extent == 1:
-            continue
-        advances = tuple(-place <= len(shape) and shape[place] != 1 for shape in shapes)
-        if axes and axes[-1].advances == advances:
-            axes[-1] = PointAxis(axes[-1].extent * extent, advances)
-        else:
-            axes.append(PointAxis(extent, advances))
-    return axes
 
 
 def build_scatter_add(tensor: Tensor) -> Kernel:
@@ -65,52 +38,44 @@ def build_scatter_set(tensor: Tensor) -> Kernel:
 
 def _scatter_kernel(tensor: Tensor, *, adds: bool) -> Kernel:
     x, updates, *indices = tensor.inputs
-    ways = range(len(indices))
-    inner = x.shape[len(indices) :]
-    axes = point_axes(updates.shape[: updates.ndim - len(inner)], [index.shape for index in indices])
-    b = Builder(
-        "scatter",
-        [("x", "ptr"), ("updates", "ptr"), *((f"index{i}", "ptr") for i in ways), ("y", "ptr"),
-         *((f"extent{i}", "i64") for i in ways), ("inner", "i64"), *((f"count{i}", "i64") for i in ways),
-         *((f"points{i}", "i64") for i in range(len(axes))), ("error", "ptr")],
-        "i64",
-        target=host_target(),
-    )  # fmt: skip
-    extents = [b.param(f"extent{i}") for i in ways]
-    for i, index in enumerate(indices):
-        _check(b, i, index.dtype, extents[i])
-    element, count = memory_type(x.dtype), b.param("inner")
-    total = count
-    for extent in extents:
-        total = b.mul(total, extent)
-    b.memcpy(b.param("y"), b.param("x"), b.mul(total, x.dtype.itemsize))
-    row_elements = dims.product(inner)
-    row_bytes = byte_count(row_elements, x.dtype.itemsize, b.mul(count, x.dtype.itemsize))
-    with ExitStack() as loops:
-        point, numbers = b.i64(0), [b.i64(0) for _ in ways]
-        for place, axis in enumerate(axes):
-            extent = b.param(f"points{place}")
-            index = loops.enter_context(b.loop(0, extent)).index
-            point = b.add(b.mul(point, extent), index)
-            numbers = [
-                b.add(b.mul(number, extent), index) if moves else number for number, moves in zip(numbers, axis.advances)
-            ]
+    inner, shapes = x.shape[len(indices) :], [index.shape for index in indices]
+    axes = broadcast_axes(updates.shape[: updates.ndim - len(inner)], shapes)
+    dtypes, row_elements = [index.dtype for index in indices], dims.product(inner)
+    b = _builder(len(indices), len(axes))
+    bases, extents, counts, points = (
+        [p for p in b.params if p.name.startswith(f"%{what}")] for what in ("index", "extent", "count", "points")
+    )
+    for operand, (base, count, dtype) in enumerate(zip(bases, counts, dtypes)):
+        _check(b, operand, base, count, dtype, extents[operand])
+    y, width, itemsize = b.param("y"), b.param("inner"), x.dtype.itemsize
+    b.memcpy(y, b.param("x"), b.mul(functools.reduce(b.mul, extents, width), itemsize))
+    with broadcast_loops(b, axes, points, len(indices)) as (*numbers, point):
         row = b.i64(0)
-        for i, operand in enumerate(indices):
-            position = _position(b, b.param(f"index{i}"), numbers[i], operand.dtype)
-            wrapped = b.select(b.icmp("slt", position, 0), b.add(position, extents[i]), position)
-            row = b.add(b.mul(row, extents[i]), wrapped)
-        to = b.gep(b.param("y"), b.mul(row, count), element)
-        source = b.gep(b.param("updates"), b.mul(point, count), element)
+        for base, number, extent, dtype in zip(bases, numbers, extents, dtypes):
+            position = _position(b, base, number, dtype)
+            wrapped = b.select(b.icmp("slt", position, 0), b.add(position, extent), position)
+            row = b.add(b.mul(row, extent), wrapped)
+        to, source = (
+            b.gep(base, b.mul(number, width), memory_type(x.dtype))
+            for base, number in ((y, row), (b.param("updates"), point))
+        )
         if adds:
-            _add_row(b, to, source, count, x.dtype, single=row_elements == 1)
+            _add_row(b, to, source, width, x.dtype, single=row_elements == 1)
         else:
-            copy_bytes(b, to, source, row_bytes)
+            copy_bytes(b, to, source, byte_count(row_elements, itemsize, b.mul(width, itemsize)))
     b.ret(b.i64(0))
-    sizes = (
-        *(x.shape[i] for i in ways), row_elements, *(dims.product(i.shape) for i in indices), *(a.extent for a in axes)
-    )  # fmt: skip
-    return Kernel(b, sizes, sites=tuple(Site(tensor, i) for i in ways))
+    sizes = (*x.shape[: len(indices)], row_elements, *map(dims.product, shapes), *(axis.extent for axis in axes))
+    return Kernel(b, sizes, sites=tuple(Site(tensor, i) for i in range(len(indices))))
+
+
+def _builder(operands: int, axes: int) -> Builder:
+    ways = range(operands)
+    parameters = [
+        ("x", "ptr"), ("updates", "ptr"), *((f"index{i}", "ptr") for i in ways), ("y", "ptr"),
+        *((f"extent{i}", "i64") for i in ways), ("inner", "i64"), *((f"count{i}", "i64") for i in ways),
+        *((f"points{i}", "i64") for i in range(axes)), ("error", "ptr"),
+    ]  # fmt: skip
+    return Builder("scatter", parameters, "i64", target=host_target())
 
 
 def _position(b: Builder, indices: Value, number: Value, dtype: np.dtype) -> Value:
@@ -119,12 +84,13 @@ def _position(b: Builder, indices: Value, number: Value, dtype: np.dtype) -> Val
     return b.sext(value, "i64") if dtype.kind == "i" else b.zext(value, "i64")
 
 
-def _check(b: Builder, operand: int, dtype: np.dtype, extent: Value) -> None:
+def _check(b: Builder, operand: int, indices: Value, count: Value, dtype: np.dtype, extent: Value) -> None:
     """Fail at the first index of an operand that is outside -extent .. extent-1."""
-    with b.loop(0, b.param(f"count{operand}")) as loop:
-        position = _position(b, b.param(f"index{operand}"), loop.index, dtype)
+    with b.loop(0, count) as loop:
+        position = _position(b, indices, loop.index, dtype)
         if dtype.kind == "i":
-            outside = b.or_(b.icmp("sge", position, extent), b.icmp("slt", position, b.sub(b.i64(0), extent)))
+            below = b.icmp("slt", position, b.sub(b.i64(0), extent))
+            outside = b.or_(b.icmp("sge", position, extent), below)
         else:
             outside = b.icmp("uge", position, extent)
         fail_if(b, outside, b.param("error"), operand, position, extent)
@@ -136,7 +102,8 @@ def _add_row(b: Builder, to: Value, source: Value, count: Value, dtype: np.dtype
 
     def add(index: Value, lanes: int) -> None:
         place = b.gep(to, index, element)
-        update, before = b.load_dtype(dtype, b.gep(source, index, element), lanes), b.load_dtype(dtype, place, lanes)
+        before = b.load_dtype(dtype, place, lanes)
+        update = b.load_dtype(dtype, b.gep(source, index, element), lanes)
         value = b.fadd(before, update, EXACT) if dtype.kind == "f" else b.add(before, update)
         b.store_dtype(value, place, dtype)
 

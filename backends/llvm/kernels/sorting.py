@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from graphc.backends.llvm.emitter import Builder, Value, element_bytes, memory_type
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.around import Around, start_of
 from graphc.backends.llvm.target import Target, host_target
-
 from graphc.ir.tensor import Tensor
 
 #: Runs that insertion sort makes: of random elements it moves a quarter of the square of their number.
@@ -139,23 +139,46 @@ def _merge_runs(b: Builder, order: Order, first: Lanes, second: Lanes, extent: V
 def _merge(
     b: Builder, order: Order, source: Lanes, result: Lanes, start: Value, middle: Value, stop: Value
 ) -> None:
-    """Merge the runs start..middle and middle..stop of `source`. Which run gives is a choice without a branch."""
-    last_left = source.load(b, b.sub(middle, 1))
+    """Merge the runs start..middle and middle..stop of `source`, from both ends at once.
+
+        start  left >        < left_end middle  right >        < right_end stop
+          |======[..........]=====|========[..........]===========|
+
+    A step takes the least element of what is left and the greatest: two chains of dependent loads side by
+    side, and each chooses its run without a branch. While both runs have elements, these are two different
+    ones. When a run is used up, the rest of the other fills the gap.
+    """
+    end_of_left = source.load(b, b.sub(middle, 1))
     with b.if_(b.icmp("slt", middle, stop), [Value("i1", "true")]) as two:
-        first_right = source.load(b, middle)
-        two.give(b.not_(order.before(b, first_right[0], last_left[0])))
-    # Runs in order are all "left over" from the first run on: the loop does not start.
-    left_end = b.select(two.results[0], start, middle)
-    with b.forever([start, middle, start]) as loop:
-        left, right, place = loop.carried
-        loop.exit_if(b.or_(b.icmp("sge", left, left_end), b.icmp("sge", right, stop)))
-        from_left, from_right = source.load(b, left), source.load(b, right)
-        takes_right = order.before(b, from_right[0], from_left[0])
-        result.store(b, [b.select(takes_right, r, l) for l, r in zip(from_left, from_right)], place)
-        step = b.zext(takes_right, "i64")
-        loop.next(b.sub(b.add(left, 1), step), b.add(right, step), b.add(place, 1))
-    left, right, place = loop.results
-    with b.if_(b.icmp("slt", left, middle)):
-        result.copy(b, place, source, left, b.sub(middle, left))
-    with b.if_(b.icmp("slt", right, stop)):
-        result.copy(b, b.add(place, b.sub(middle, left)), source, right, b.sub(stop, right))
+        two.give(b.not_(order.before(b, source.load(b, middle)[0], end_of_left[0])))
+    # Runs in order already: they are copied whole, as if the left one were used up.
+    first = b.select(two.results[0], middle, start)
+    with b.if_(two.results[0]):
+        result.copy(b, start, source, start, b.sub(middle, start))
+    with b.forever([first, middle, first, middle, stop, stop]) as loop:
+        left, right, place, left_end, right_end, place_end = loop.carried
+        loop.exit_if(b.or_(b.icmp("sge", left, left_end), b.icmp("sge", right, right_end)))
+        takes_right = _give(b, order, source, result, left, right, place, least=True)
+        last_left, last_right, last_place = (b.sub(end, 1) for end in (left_end, right_end, place_end))
+        gives_right = _give(b, order, source, result, last_left, last_right, last_place, least=False)
+        loop.next(
+            b.sub(b.add(left, 1), takes_right), b.add(right, takes_right), b.add(place, 1),
+            b.add(last_left, gives_right), b.sub(right_end, gives_right), last_place,
+        )  # fmt: skip
+    left, right, place, left_end, right_end, _ = loop.results
+    with b.if_else(b.icmp("slt", left, left_end)) as rest:
+        with rest.then:
+            result.copy(b, place, source, left, b.sub(left_end, left))
+        with rest.otherwise:
+            result.copy(b, place, source, right, b.sub(right_end, right))
+
+
+def _give(
+    b: Builder, order: Order, source: Lanes, result: Lanes, left: Value, right: Value, place: Value, *, least: bool
+) -> Value:  # fmt: skip
+    """Move the lesser (or the greater) of two elements; of equal ones the left counts as less. 1 if the right."""
+    from_left, from_right = source.load(b, left), source.load(b, right)
+    right_is_less = order.before(b, from_right[0], from_left[0])
+    takes_right = right_is_less if least else b.not_(right_is_less)
+    result.store(b, [b.select(takes_right, r, l) for l, r in zip(from_left, from_right)], place)
+    return b.zext(takes_right, "i64")

@@ -1,0 +1,293 @@
+"""The command line: `graphc dump|opt|run|compare|draw|doctor`.
+
+Invariant: errors that the caller can mend are one message on the standard error stream and exit status 1; a
+wrong command line is status 2, as argparse has it; results go to the standard output stream.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from graphc.errors import ArgumentError, GraphcError, nearest
+from graphc.inspect.compare import compare
+from graphc.inspect.debug import pass_table
+from graphc.inspect.doctor import report
+from graphc.inspect.draw import draw
+from graphc.inspect.feeds import fill, read_feeds
+from graphc.inspect.target import Target, load_target
+from graphc.ir.graph import Graph
+from graphc.ir.text import print_graph
+from graphc.passes.manager import Trace
+
+_TARGET = "a text IR file (step.gir), or a function that gc.function made, as module:name"
+
+_DESCRIPTION = """\
+Look into graphs, run the passes on them, and run them, without writing a program.
+
+A TARGET is a text IR file, such as `graphc dump` prints, or a compiled function in a module that can be
+imported from here:
+
+    graphc dump step.gir                    graphc dump examples.digits_mlp:step"""
+
+_EXAMPLES = """\
+a first walk:
+  graphc dump  examples.digits_mlp:step                     the graph as written
+  graphc dump  examples.digits_mlp:step --stages            what each pass did
+  graphc dump  examples.digits_mlp:step --diff cse fuse     what one pass changed
+  graphc draw  examples.digits_mlp:step --stage final       a picture
+  graphc run   step.gir --random 0 --size batch=32          run on random inputs
+  graphc compare step.gir --random 0 --size batch=32        interpreter against machine code
+
+`graphc COMMAND --help` says more about each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except GraphcError as error:
+        print(f"graphc: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `graphc dump ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"graphc: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+# ---- commands --------------------------------------------------------------------------------------------
+
+
+def _dump(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    if options.artifact is not None:
+        artifacts = target.function(options.backend, options.skip).artifacts
+        if options.artifact not in artifacts:
+            raise ArgumentError(f"this backend makes no {options.artifact}; it makes {', '.join(artifacts)}")
+        print(artifacts[options.artifact].rstrip("\n"))
+        return 0
+    trace = target.trace(options.backend, options.skip)
+    if options.stages:
+        print("\n".join(pass_table(trace)))
+    elif options.diff is not None:
+        before, after = (_text(_stage(trace, name), options).splitlines() for name in options.diff)
+        print("\n".join(difflib.unified_diff(before, after, *options.diff, lineterm="")))
+    else:
+        print(_text(_stage(trace, options.stage), options), end="")
+    return 0
+
+
+def _text(graph: Graph, options: argparse.Namespace) -> str:
+    return print_graph(graph, locations=options.locations)
+
+
+def _stage(trace: Trace, name: str) -> Graph:
+    stages = {"input": trace.input, **{s.name: s.graph for s in trace.stages}, "final": trace.graph}
+    if name not in stages:
+        raise ArgumentError(f"there is no stage {name!r}; stages are {', '.join(stages)}", hint=nearest(name, stages))
+    return stages[name]
+
+
+def _opt(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    trace = target.trace(options.backend, options.skip, options.passes, options.check)
+    if options.table:
+        print("\n".join(pass_table(trace)), file=sys.stderr)
+    text = _text(trace.graph, options)
+    if options.output is None:
+        print(text, end="")
+    else:
+        Path(options.output).write_text(text, encoding="utf-8")
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    function = target.function(options.backend, options.skip)
+    arrays = _arrays(target, options)
+    result = function(*arrays)
+    outputs = _outputs(target, result)
+    updated = {f"new {v.hint or 'variable'}": v.value for v, _ in target.graph.updates}  # type: ignore[attr-defined]
+    if options.output is not None:
+        np.savez(options.output, **outputs, **updated)  # type: ignore[arg-type]
+        print(f"{len(outputs) + len(updated)} arrays saved in {options.output}")
+        return 0
+    for name, array in {**outputs, **updated}.items():
+        print(f"{name}: {array.dtype}{list(array.shape)}\n{array}")
+    return 0
+
+
+def _outputs(target: Target, result: object) -> dict[str, np.ndarray]:
+    """The outputs by name; whatever structure the function gives them in."""
+    leaves: list[np.ndarray] = []
+    stack = [result]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            stack.extend(reversed(list(item.values())))
+        elif isinstance(item, (list, tuple)):
+            stack.extend(reversed(item))
+        elif item is not None:
+            leaves.append(np.asarray(item))
+    names = [t.hint or f"output{i}" for i, t in enumerate(target.graph.outputs)]
+    unique = len(set(names)) == len(names)
+    return dict(zip(names if unique else [f"output{i}" for i in range(len(names))], leaves))
+
+
+def _compare(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    function = target.function(options.backend, options.skip)
+    comparison = compare(function, *_arrays(target, options))
+    print(comparison)
+    if not comparison.ok:
+        print(comparison.blame())
+    return 0 if comparison.ok else 1
+
+
+def _draw(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    graph = _stage(target.trace(options.backend, options.skip), options.stage)
+    path = options.output or f"{target.name}.svg"
+    picture = draw(graph)
+    picture.save(path)
+    print(f"{path}: {picture.width} x {picture.height}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    print(report())
+    return 0
+
+
+def _arrays(target: Target, options: argparse.Namespace) -> list[np.ndarray]:
+    return fill(
+        target.graph, read_feeds(options.feed), seed=options.random, sizes=dict(options.size),
+        fill_variables=target.is_text,
+    )  # fmt: skip
+
+
+# ---- the command line ------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "graphc", description=_DESCRIPTION, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"graphc {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    dump = _command(commands, "dump", _dump, "print a graph, at any stage", """\
+  graphc dump step.gir                                the graph as written
+  graphc dump step.gir --stages                       what each pass did, as a table
+  graphc dump step.gir --stage fuse                   the graph after the pass fuse
+  graphc dump step.gir --diff cse fuse --no-locations what fuse changed
+  graphc dump step.gir --artifact asm                 the machine code""")
+    _add_passes(dump)
+    _add_locations(dump)
+    what = dump.add_mutually_exclusive_group()
+    what.add_argument("--stage", default="input", help="input (default), the name of a pass, or final")
+    what.add_argument("--diff", nargs=2, metavar=("BEFORE", "AFTER"), help="the difference between two stages")
+    what.add_argument("--stages", action="store_true", help="a table of the passes: time, tensors, rules fired")
+    what.add_argument("--artifact", choices=("plan", "llvm", "asm"), help="a text of the compiled code instead")
+
+    opt = _command(commands, "opt", _opt, "run passes on a graph and print the result", """\
+  graphc opt step.gir                                 the whole pipeline
+  graphc opt step.gir --passes fold,simplify,cse      these passes only, in this order
+  graphc opt step.gir --skip fuse --table             all but one, with a table of what each did
+  graphc opt --passes fuse graphc-f-fuse-50a8.gir     replay the file that an error names""")
+    _add_passes(opt)
+    _add_locations(opt)
+    opt.add_argument("--passes", type=_names, metavar="A,B", help="run these passes, in this order")
+    opt.add_argument("--check", type=int, choices=range(4), default=2, help="how much to verify (default: 2)")
+    opt.add_argument("--table", action="store_true", help="also print what each pass did, on the error stream")
+    opt.add_argument("-o", "--output", metavar="FILE", help="write the graph here instead of printing it")
+
+    run = _command(commands, "run", _run, "run a graph and print or save its outputs", """\
+  graphc run step.gir x=x.npy t=t.npy                 inputs from files
+  graphc run step.gir batch.npz -o results.npz        all inputs from one file, outputs to another
+  graphc run step.gir --random 0 --size batch=32      random inputs, and random variables
+  graphc run examples.digits_mlp:step x=x.npy --random 0 --backend numpy""")
+    _add_passes(run)
+    _add_feeds(run)
+    run.add_argument("-o", "--output", metavar="FILE.npz", help="save the outputs here instead of printing them")
+
+    compared = _command(commands, "compare", _compare, "compare the interpreter with the machine code, by tensor", """\
+  graphc compare step.gir --random 0 --size batch=32
+  graphc compare examples.digits_mlp:step batch.npz
+
+The status is 1 if they differ; then the report names the first tensor that the machine code computes wrongly
+from its own operands, and the first pass that changes the interpreter's values, if one does.""")
+    _add_passes(compared)
+    _add_feeds(compared)
+
+    drawn = _command(commands, "draw", _draw, "draw a graph as an SVG picture", """\
+  graphc draw step.gir                                writes step.svg
+  graphc draw examples.digits_mlp:step --stage final -o step.svg""")
+    _add_passes(drawn)
+    drawn.add_argument("--stage", default="input", help="input (default), the name of a pass, or final")
+    drawn.add_argument("-o", "--output", metavar="FILE.svg", help="where to write it (default: TARGET.svg)")
+
+    doctor = commands.add_parser("doctor", help="print versions, processor, threads and settings")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction, name: str, run: object, summary: str, examples: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("target", metavar="TARGET", help=_TARGET)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_passes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", choices=("llvm", "numpy"), help="what to compile for")
+    parser.add_argument("--skip", type=_names, default=(), metavar="A,B", help="passes to leave out")
+
+
+def _add_locations(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-locations", dest="locations", action="store_false", help="without source lines")
+
+
+def _add_feeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("feed", nargs="*", metavar="FEED", help="name=file.npy, or file.npz with arrays by name")
+    parser.add_argument("--random", type=int, metavar="SEED", help="random values for what is not fed")
+    parser.add_argument(
+        "--size", type=_size, action="append", default=[], metavar="NAME=N", help="the value of a symbolic size"
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected NAME=N, such as batch=32, not {text!r}")
+    return name, int(number)
+
+
+def _version() -> str:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version("graphc-compiler")
+    return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""How far rounding can move the values of a graph: Monte Carlo arithmetic.
+
+The graph runs again and again with each rounded result moved by a few units in the last place; what comes out
+differently is what a correct program may compute differently, however badly conditioned the graph is (D. S.
+Parker, "Monte Carlo Arithmetic", UCLA CSD-970002, 1997). The first two runs move everything up and everything
+down, the others at random; ops that add up also take their terms in another order.
+
+Invariant: the same graph, values and seed give the same noise; results of exact ops are never moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import GraphcError
+from graphc.ir.evaluate import Value, bind_symbols, evaluate_tensor
+from graphc.ir.graph import Graph
+from graphc.ir.opdef import Trait
+from graphc.ir.tensor import Tensor
+from graphc.ir.types import TupleType
+
+#: Functions whose last bits differ from one implementation to the next.
+INEXACT = frozenset({
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos", "cosh", "erf", "erfc", "exp",
+    "exp2", "expm1", "hypot", "log", "log10", "log1p", "log2", "logaddexp", "pow", "rsqrt", "sigmoid", "sin",
+    "sinh", "softplus", "tan", "tanh",
+})  # fmt: skip
+#: Ops that add up or multiply many terms in an order of the implementation's own, or that cancel inside.
+ACCUMULATING = frozenset({
+    "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "matmul", "prod", "scatter_add", "softmax",
+    "sum",
+})  # fmt: skip
+#: Reductions that are exact, but for the sign of a zero among zeros of both signs.
+EXTREMA = frozenset({"max", "min"})
+#: Ops of which IEEE 754 fixes every bit, though they round: equal graphs agree, rewritten ones need not.
+CORRECTLY_ROUNDED = frozenset({
+    "add", "cast", "divide", "floor_divide", "multiply", "remainder", "sqrt", "subtract",
+})  # fmt: skip
+
+#: By how many units in the last place a result moves: what NumPy's functions and our own are off, together.
+_INEXACT_ULPS = 4
+_CORRECTLY_ROUNDED_ULPS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What rounding does to one value.
+
+    Attributes:
+        spread: for each element, how far the noisy values were from the value; zero for integers.
+        unstable: where the noise made NaN, infinity, zero or a sign come or go, or an integer change.
+        exact: whether nothing that the value is made of rounds, so that there is only one right value, but
+            where it is unstable.
+    """
+
+    spread: np.ndarray
+    unstable: np.ndarray
+    exact: bool
+
+
+def rounding_noise(
+    graph: Graph,
+    arrays: Sequence[np.ndarray],
+    values: Sequence[np.ndarray],
+    *,
+    variables: Mapping[Tensor, np.ndarray] | None = None,
+    sizes: Mapping[str, int] | None = None,
+    rewritten: bool = False,
+    runs: int = 8,
+    seed: int = 0,
+) -> list[Noise]:
+    """The noise of each root.
+
+    Args:
+        graph: what was computed.
+        arrays: one per input.
+        values: the roots' values, as the interpreter gave them.
+        variables: the variables' values; by default their storage.
+        sizes: the values of the symbolic sizes; by default read off the arrays.
+        rewritten: whether the question is what rewriting the graph may change, so that ops move too whose
+            result IEEE 754 fixes; else what another implementation of this very graph may change.
+        runs: how many noisy runs to make; more show more of what a chaotic graph can do.
+        seed: for the random moves.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(("n",), "float64")
+    >>> noise, = rounding_noise(gc.function([x], gc.exp(x)).graph, [np.zeros(3)], [np.ones(3)])
+    >>> noise.exact, bool((noise.spread > 0).all())
+    (False, True)
+    """
+    bound = bind_symbols(graph.inputs, arrays) if sizes is None else sizes
+    exact = _exact_roots(graph, rewritten)
+    fixed = all(exact) and not _has_extrema(graph)
+    spreads = [np.zeros(np.shape(v)) for v in values]
+    unstable = [np.zeros(np.shape(v), bool) for v in values]
+    for number in range(0 if fixed else runs):
+        moves = _Moves(number, seed, rewritten)
+        try:
+            noisy = _run(graph, arrays, variables, bound, moves)
+        except GraphcError:  # an index or an assertion hangs on the last bit
+            continue
+        for i, (value, other) in enumerate(zip(values, noisy)):
+            spread, moved = _difference(np.asarray(value), np.asarray(other))
+            spreads[i] = np.maximum(spreads[i], spread)
+            unstable[i] |= moved
+    return [Noise(*each) for each in zip(spreads, unstable, exact)]
+
+
+def rounds(tensor: Tensor, rewritten: bool = False) -> bool:
+    """Whether the op itself may give a tensor other last bits in a correct program; see `rounding_noise`."""
+    name = tensor.op.name
+    items = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
+    if not any(item.dtype.kind == "f" for item in items):
+        return False
+    if name == "fused":
+        return not all(_exact_roots(tensor.attrs["body"], rewritten))
+    if name in CORRECTLY_ROUNDED:
+        return rewritten
+    return name in INEXACT or name in ACCUMULATING or tensor.op.has(Trait.LIBRARY)
+
+
+def _exact_roots(graph: Graph, rewritten: bool) -> list[bool]:
+    exact: dict[Tensor, bool] = {}
+    for tensor in graph.tensors:
+        exact[tensor] = all(exact[t] for t in tensor.inputs) and not rounds(tensor, rewritten)
+    return [exact[root] for root in graph.roots]
+
+
+def _has_extrema(graph: Graph) -> bool:
+    bodies = (t.attrs["body"] for t in graph.tensors if t.op.name == "fused")
+    return any(t.op.name in EXTREMA for t in graph.tensors) or any(map(_has_extrema, bodies))
+
+
+def _difference(value: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far apart two arrays are, and where they differ in kind."""
+    if value.dtype.kind != "f":
+        return np.zeros(value.shape), np.asarray(value != other)
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(value) & np.isfinite(other)
+        spread = np.where(finite, np.abs(value.astype(np.float64) - other.astype(np.float64)), 0.0)
+        same_special = (value == other) | (np.isnan(value) & np.isnan(other))
+        kind = ~finite & ~same_special
+        sign = finite & ((np.signbit(value) != np.signbit(other)) | ((value == 0) != (other == 0)))
+    return spread, kind | sign
+
+
+class _Moves:
+    """How one noisy run moves results."""
+
+    def __init__(self, number: int, seed: int, rewritten: bool) -> None:
+        self.direction = {0: 1, 1: -1}.get(number)
+        self.rng = np.random.default_rng((seed, number))
+        self.rewritten = rewritten
+
+    def moved(self, value: Any, ulps: int) -> Any:
+        """A float array moved by up to `ulps`; zeros, infinities and NaNs stay."""
+        if isinstance(value, tuple):
+            return tuple(self.moved(item, ulps) for item in value)
+        if value.dtype.kind != "f" or not ulps:
+            return value
+        if self.direction is None:
+            steps = self.rng.integers(-ulps, ulps + 1, value.shape)
+        else:
+            steps = np.full(value.shape, self.direction * ulps)
+        with np.errstate(all="ignore"):
+            other = value + steps.astype(value.dtype) * np.spacing(np.abs(value))
+            return np.where(np.isfinite(value) & (value != 0), other, value)
+
+    def any_zero(self, value: np.ndarray, x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+        """An extremum of `x` with either sign where it is one of several zeros of both signs."""
+        zeros, negative = x == 0, np.signbit(x)
+        free = (value == 0) & np.all(
+            [(zeros & sign).any(axis=axis, keepdims=keepdims) for sign in (negative, ~negative)], axis=0
+        )
+        sign = self.rng.choice([-1, 1], value.shape) if self.direction is None else self.direction
+        return np.where(free, np.copysign(value, sign), value).astype(value.dtype)
+
+    def ulps(self, tensor: Tensor) -> int:
+        """By how much the result of a tensor's op moves."""
+        if tensor.op.name in CORRECTLY_ROUNDED:
+            return _CORRECTLY_ROUNDED_ULPS if self.rewritten else 0
+        return _INEXACT_ULPS if rounds(tensor) else 0
+
+
+def _run(
+    graph: Graph,
+    arrays: Sequence[np.ndarray],
+    variables: Mapping[Tensor, np.ndarray] | None,
+    sizes: Mapping[str, int],
+    moves: _Moves,
+) -> list[Value]:
+    """The roots' values in one noisy run."""
+    values: dict[Tensor, Value] = dict(zip(graph.inputs, arrays))
+    last_use = {operand: i for i, t in enumerate(graph.tensors) for operand in t.inputs}
+    kept = set(graph.roots) | set(graph.inputs)
+    for i, tensor in enumerate(graph.tensors):
+        if tensor not in values:
+            if tensor.op.name == "variable":
+                values[tensor] = variables[tensor] if variables is not None else tensor.storage  # type: ignore[attr-defined]
+            else:
+                values[tensor] = _evaluate(tensor, [values[t] for t in tensor.inputs], sizes, moves)
+        for operand in tensor.inputs:
+            if last_use[operand] == i and operand not in kept:
+                values.pop(operand, None)
+    return [values[root] for root in graph.roots]
+
+
+def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], moves: _Moves) -> Value:
+    """One tensor with noise: of its operands too where it accumulates."""
+    name = tensor.op.name
+    if name == "fused":
+        results = _run(tensor.attrs["body"], operands, None, sizes, moves)
+        return results[0] if len(results) == 1 else tuple(results)
+    if name == "print":
+        return operands[0]
+    if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
+        operands = [moves.moved(operand, 1) for operand in _reordered(tensor, operands, moves)]
+    value = evaluate_tensor(tensor, operands, sizes)
+    if name in EXTREMA and value.dtype.kind == "f":
+        return moves.any_zero(value, operands[0], **tensor.attrs)
+    return moves.moved(value, moves.ulps(tensor))
+
+
+def _reordered(tensor: Tensor, operands: list[Value], moves: _Moves) -> list[Value]:
+    """The operands with their terms in another order, where the result hangs on it by rounding alone."""
+    if tensor.op.name in ("sum", "prod"):
+        (x,) = operands
+        for axis in tensor.attrs["axis"]:
+            if tensor.op.name == "prod" and x.dtype.kind == "f" and moves.direction is not None:
+                # Large factors first, or small ones first: what overflows or underflows in some order.
+                order = np.argsort(-moves.direction * np.abs(x), axis)
+                x = np.take_along_axis(x, order, axis)
+            else:
+                x = np.take(x, moves.rng.permutation(x.shape[axis]), axis)
+        return [x]
+    if tensor.op.name == "matmul":
+        x, y = operands
+        order = moves.rng.permutation(x.shape[-1])
+        return [x[..., order], y[..., order, :]]
+    return operands

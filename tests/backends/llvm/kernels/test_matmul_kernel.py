@@ -1,0 +1,245 @@
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from harness import Compiled, assert_same_bits, check, values
+
+from graphc.backends.llvm.emitter import Value
+from graphc.backends.llvm.kernels import matmul, packing
+from graphc.backends.llvm.kernels.dots import suits_dots
+from graphc.backends.llvm.kernels.matmul import blocked_kernel, matmul_kernel
+from graphc.backends.llvm.kernels.microkernel import Blocking, blocking
+from graphc.backends.llvm.kernels.product import canonical
+from graphc.backends.llvm.target import Target, host_target
+from graphc.ir import dims
+from graphc.ir.types import DTYPES, FLOATS, INTEGERS, TensorType, as_dtype
+
+HOST = host_target()
+#: Machines whose vector units the host can stand in for.
+UNITS = {
+    "avx2": replace(HOST, vector_bits=min(HOST.vector_bits, 256), vector_registers=16),
+    "sse2": replace(HOST, vector_bits=min(HOST.vector_bits, 128), vector_registers=16, has_fma=False),
+    "scalar": replace(HOST, vector_bits=64, vector_registers=16, has_fma=False),
+}
+TRANSPOSED = [(False, False), (False, True), (True, False), (True, True)]
+SYMBOLS = tuple(map(dims.symbol, "mkn"))
+
+
+def stored(shape, transposed):
+    return (*shape[:-2], *shape[:-3:-1]) if transposed else tuple(shape)
+
+
+def kernel_of(dtype, x, y, transpose_x=False, transpose_y=False, target=None):
+    """The kernel for operands of these shapes, before transposition."""
+    batch = np.broadcast_shapes(x[:-2], y[:-2])
+    types = (TensorType(as_dtype(dtype), tuple(s)) for s in (stored(x, transpose_x), stored(y, transpose_y)))
+    result = TensorType(as_dtype(dtype), (*batch, x[-2], y[-1]))
+    return matmul_kernel(*types, result, transpose_x=transpose_x, transpose_y=transpose_y, target=target)
+
+
+def multiply(compiled, x, y, transpose_x=False, transpose_y=False, sizes=None):
+    """What a kernel makes of two stacks of matrices."""
+    shape = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
+    operands = [
+        np.ascontiguousarray(a.swapaxes(-1, -2) if transposed else a)
+        for a, transposed in ((x, transpose_x), (y, transpose_y))
+    ]
+    return compiled(operands, shape, x.dtype, sizes)
+
+
+def assert_close(found, x, y):
+    """Assert an error of at most twice NumPy's own and 1 ULP, relative to the products' magnitudes."""
+    exact = x.astype(np.longdouble) @ y.astype(np.longdouble)
+    scale = np.abs(x).astype(np.longdouble) @ np.abs(y).astype(np.longdouble)
+    scale += np.finfo(x.dtype).tiny
+    assert found.shape == exact.shape
+    if found.size:
+        ours, numpys = (np.max(np.abs(result - exact) / scale) for result in (found, x @ y))
+        assert ours <= 2 * numpys + np.finfo(x.dtype).eps
+
+
+EXTENTS = [
+    (1, 1, 1), (2, 3, 2), (8, 8, 8), (16, 16, 16), (32, 128, 64), (13, 5, 33), (1, 50, 40), (3, 70, 129),
+    (7, 64, 3), (50, 33, 2), (12, 400, 32), (61, 31, 65), (5, 100, 10), (1, 300, 1), (40, 40, 1),
+    (33, 17, 16), (11, 390, 17),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(("transpose_x", "transpose_y"), TRANSPOSED)
+def test_extents_that_are_numbers(dtype, transpose_x, transpose_y):
+    rng = np.random.default_rng(1)
+    for m, k, n in EXTENTS:
+        x, y = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
+        compiled = Compiled(kernel_of(dtype, x.shape, y.shape, transpose_x, transpose_y))
+        assert_close(multiply(compiled, x, y, transpose_x, transpose_y), x, y)
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize(("transpose_x", "transpose_y"), TRANSPOSED)
+def test_one_kernel_serves_every_extent(dtype, transpose_x, transpose_y):
+    rng = np.random.default_rng(2)
+    m, k, n = SYMBOLS
+    compiled = Compiled(kernel_of(dtype, (m, k), (k, n), transpose_x, transpose_y))
+    some = itertools.product((0, 1, 2, 11, 12, 13), (0, 1, 31), (0, 1, 31, 33))
+    for m, k, n in (*some, (100, 400, 300), (97, 2, 600), *EXTENTS):
+        x, y = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
+        found = multiply(compiled, x, y, transpose_x, transpose_y, {"m": m, "k": k, "n": n})
+        assert_close(found, x, y)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize(("transpose_x", "transpose_y"), TRANSPOSED)
+def test_blocks_of_other_machines_and_sizes(unit, transpose_x, transpose_y):
+    """Blocks so small that every loop of the blocked algorithm runs several times and ends ragged."""
+    rng = np.random.default_rng(3)
+    target, (m, k, n) = UNITS[unit], SYMBOLS
+    for dtype in FLOATS:
+        shapes = stored((m, k), transpose_x), stored((k, n), transpose_y), (m, n)
+        product = canonical(*(TensorType(dtype, shape) for shape in shapes), transpose_x, transpose_y)
+        shape = blocking(dtype, target, product.m, product.n, by_column=product.transposed_x)
+        shape = replace(shape, depth=2 * shape.lanes, width=2 * shape.columns)
+        compiled = Compiled(blocked_kernel(product, shape, target))
+        for extents in [
+            (1, 1, 1), (0, 3, 4), (5, 0, 3), (5, 4, 0), (29, 41, 75), (60, 33, 64), (3, 32, 31), (6, 7, 8),
+        ]:  # fmt: skip
+            x, y = values(rng, extents[:2], dtype), values(rng, extents[1:], dtype)
+            found = multiply(compiled, x, y, transpose_x, transpose_y, dict(zip("mkn", extents)))
+            assert_close(found, x, y)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_dots_of_other_machines(unit):
+    rng = np.random.default_rng(4)
+    for dtype, (m, k, n) in itertools.product(FLOATS, [(3, 37, 9), (9, 37, 3), (1, 100, 1)]):
+        x, y = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
+        assert suits_dots(canonical(*(TensorType(dtype, s) for s in ((m, k), (n, k), (m, n))), False, True))
+        for transpose_y in (False, True):
+            compiled = Compiled(kernel_of(dtype, x.shape, y.shape, False, transpose_y, UNITS[unit]))
+            assert_close(multiply(compiled, x, y, False, transpose_y), x, y)
+
+
+BATCHES = [
+    ((5,), (5,)), ((5,), ()), ((), (5,)), ((5,), (1,)), ((1,), (5,)), ((2, 3), (2, 3)), ((2, 1), (1, 3)),
+    ((2, 3), (3,)), ((4, 1, 3), (2, 3)), ((0,), (0,)), ((2, 0), (1, 1)), ((1, 1), (1,)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("x_batch", "y_batch"), BATCHES, ids=str)
+def test_batches_broadcast(x_batch, y_batch):
+    rng = np.random.default_rng(5)
+    for dtype, (m, k, n) in itertools.product(("float32", "int32"), [(3, 5, 17), (4, 40, 1), (1, 6, 2)]):
+        x, y = values(rng, (*x_batch, m, k), dtype), values(rng, (*y_batch, k, n), dtype)
+        for transposed in TRANSPOSED:
+            found = multiply(Compiled(kernel_of(dtype, x.shape, y.shape, *transposed)), x, y, *transposed)
+            if dtype == "float32":
+                assert_close(found, x, y)
+            else:
+                assert_same_bits(found, x @ y)
+
+
+@pytest.mark.parametrize("dtype", (*INTEGERS, DTYPES["bool"]), ids=str)
+def test_integers_wrap_and_bools_are_any_of_ands(dtype):
+    rng = np.random.default_rng(6)
+    m, k, n = SYMBOLS
+    for transposed in TRANSPOSED:
+        compiled = Compiled(kernel_of(dtype, (m, k), (k, n), *transposed))
+        for extents in [(3, 5, 2), (1, 1, 1), (4, 33, 17), (2, 0, 3), (0, 2, 3), (2, 3, 0), (5, 16, 32)]:
+            x, y = values(rng, extents[:2], dtype), values(rng, extents[1:], dtype)
+            if dtype.kind == "b":
+                x &= rng.random(x.shape) < 0.3
+            found = multiply(compiled, x, y, *transposed, dict(zip("mkn", extents)))
+            assert_same_bits(found, x @ y)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64"])
+def test_the_op_itself(dtype):
+    rng = np.random.default_rng(7)
+    check("matmul", [values(rng, (2, 3, 4), dtype), values(rng, (4, 40), dtype)])
+    check("matmul", [values(rng, (3, 40), dtype), values(rng, (40, 1), dtype)])
+
+
+def test_nan_and_infinities_go_where_they_belong():
+    rng = np.random.default_rng(8)
+    extents = [(13, 40, 33), (2, 50, 3), (40, 70, 1), (60, 20, 5), (1, 9, 70)]
+    for dtype, (m, k, n) in itertools.product(FLOATS, extents):
+        for _ in range(3):
+            x, y = np.ones((m, k), dtype), np.ones((k, n), dtype)
+            for array in (x, y):
+                spots = rng.random(array.shape) < 2 / array.size
+                array[spots] = rng.choice([np.nan, np.inf, -np.inf, 0.0], spots.sum())
+            for transposed in TRANSPOSED:
+                found = multiply(Compiled(kernel_of(dtype, x.shape, y.shape, *transposed)), x, y, *transposed)
+                with np.errstate(invalid="ignore"):
+                    np.testing.assert_allclose(found, x @ y, rtol=1e-6)
+
+
+def test_an_element_does_not_depend_on_its_place():
+    """The same bits for a row or a column, whatever tile and whatever row group it falls into."""
+    rng = np.random.default_rng(9)
+    m, k, n = SYMBOLS
+    for transposed in TRANSPOSED:
+        compiled = Compiled(kernel_of("float32", (m, k), (k, n), *transposed))
+        x, y = values(rng, (61, 800), "float32"), values(rng, (800, 75), "float32")
+        whole = multiply(compiled, x, y, *transposed, {"m": 61, "k": 800, "n": 75})
+        for top, bottom, left, right in [(0, 5, 3, 75), (17, 40, 0, 32), (60, 61, 70, 71)]:
+            a, b = x[top:bottom], y[:, left:right]
+            part = multiply(compiled, a, b, *transposed, {"m": a.shape[0], "k": 800, "n": b.shape[1]})
+            assert_same_bits(part, whole[top:bottom, left:right])
+
+
+def test_products_of_any_size_share_one_kernel():
+    texts = {Compiled(kernel_of("float32", (m, 784), (784, 512))).text for m in (120, 600, 6000)}
+    symbolic = Compiled(kernel_of("float32", (SYMBOLS[0], 100), (100, 64))), Compiled(
+        kernel_of("float32", (SYMBOLS[2], 300), (300, 640))
+    )
+    assert len(texts) == 1
+    assert len({c.text for c in symbolic}) == 1
+
+
+@pytest.mark.parametrize("triple", ["x86_64-pc-linux-gnu", "aarch64-unknown-linux-gnu"])
+def test_tiles_fit_the_registers(triple):
+    for features in ("", "+avx2,+fma", "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq"):
+        target = Target.of(triple, "generic", features)
+        for dtype, m, n in itertools.product(FLOATS, (1, 2, 5, 12, SYMBOLS[0]), (1, 10, 100, SYMBOLS[2])):
+            shape = blocking(dtype, target, m, n, by_column=False)
+            assert (shape.rows + 1) * shape.vectors + 1 <= target.vector_registers
+            assert shape.depth * max(shape.k_step, shape.row_step) > 0
+
+
+def test_row_groups_cover_every_number_of_rows():
+    shape = Blocking("float", 16, 12, 2, 64, 64)
+    symbolic = shape.row_groups(dims.symbol("m"))
+    for m in range(1, 60):
+        left, used = m, []
+        while left:
+            used.append(next(rows for rows in symbolic if rows <= left))
+            left -= used[-1]
+        assert set(used) == set(shape.row_groups(m))
+
+
+def _wrong(monkeypatch, m, k, n, transpose_x=False, transpose_y=False):
+    rng = np.random.default_rng(10)
+    x, y = values(rng, (m, k), "float32"), values(rng, (k, n), "float32")
+    with pytest.raises(AssertionError):
+        compiled = Compiled(kernel_of("float32", x.shape, y.shape, transpose_x, transpose_y))
+        assert_close(multiply(compiled, x, y, transpose_x, transpose_y), x, y)
+
+
+def test_a_ragged_edge_that_is_cut_short_is_caught(monkeypatch):
+    right = packing.mask_below
+    monkeypatch.setattr(packing, "mask_below", lambda b, count, *rest: right(b, b.sub(count, 1), *rest))
+    _wrong(monkeypatch, 13, 20, 37)
+
+
+def test_a_transpose_that_mixes_up_lanes_is_caught(monkeypatch):
+    right = packing.transposed
+    monkeypatch.setattr(packing, "transposed", lambda b, rows: right(b, rows)[::-1])
+    _wrong(monkeypatch, 13, 64, 37, transpose_y=True)
+
+
+def test_a_block_of_k_that_overwrites_is_caught(monkeypatch):
+    always = Value("i1", "true")
+    monkeypatch.setattr(matmul._BlockedBody, "_is_fresh", lambda self, block: always)
+    _wrong(monkeypatch, 13, 1000, 37)

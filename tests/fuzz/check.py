@@ -1,0 +1,267 @@
+"""One case through all three: the graph as written, the optimised interpreter, and the JIT.
+
+Values are judged by `graphc.inspect.agreement`; errors must be the same typed error with the same first line.
+Besides: the text form reads back, inputs are not written, outputs alias nothing, failed calls change no variable.
+
+Invariant: whatever goes wrong in graphc comes back as a `Failure`; nothing is raised.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.backends import backend_named
+from graphc.errors import GraphcError, InternalError
+from graphc.function import Function
+from graphc.inspect.agreement import agree, same_bits
+from graphc.inspect.expectation import Expectation
+from graphc.ir import dims
+from graphc.ir.evaluate import evaluate_tensor
+from graphc.ir.graph import Graph
+from graphc.ir.parse import parse
+from graphc.ir.tensor import Tensor
+from graphc.ir.text import print_graph
+from graphc.passes.manager import optimise
+from graphc.passes.pipeline import PIPELINE
+
+from .generate import Case, Run
+
+BACKENDS = ("numpy", "llvm")
+OPTIONAL_PASSES = tuple(entry.name for entry in PIPELINE if not entry.required)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a case is compiled.
+
+    Attributes:
+        backends: which to compare with the graph as written.
+        skip: the passes to leave out.
+        check: the level of `gc.function`'s `check`.
+    """
+
+    backends: tuple[str, ...] = BACKENDS
+    skip: frozenset[str] = frozenset()
+    check: int = 1
+
+    @staticmethod
+    def of(seed: int) -> Settings:
+        """What a seed says: mostly all passes; sometimes some are left out, or verified one by one."""
+        rng = np.random.default_rng([seed, 99])
+        skip = frozenset(p for p in OPTIONAL_PASSES if rng.random() < 0.4) if rng.random() < 0.15 else frozenset()
+        return Settings(skip=skip, check=2 if rng.random() < 0.2 else 1)
+
+
+@dataclass
+class Failure:
+    """What went wrong.
+
+    Attributes:
+        kind: "mismatch", "untyped error", "internal error", "refused" (an error where values are due), ...
+        where: the backend, or "text".
+        message: what, in one line.
+        run: the number of the call; -1 if it did not come to one.
+        detail: a traceback, where there is one.
+    """
+
+    kind: str
+    where: str
+    message: str
+    run: int = -1
+    detail: str = ""
+
+    @property
+    def sort(self) -> tuple[str, str]:
+        """What a smaller case must share to show the same defect."""
+        head = self.message.partition(":")[0] if "error" in self.kind else ""
+        return self.kind, f"{self.where} {head}"
+
+
+def check(case: Case, settings: Settings | None = None) -> Failure | None:
+    """The first thing that goes wrong with a case; None if nothing does."""
+    settings = Settings.of(case.seed) if settings is None else settings
+    with np.errstate(all="ignore"):
+        found = _text_form(case.graph)
+        if found is not None:
+            return found
+        expectations = [_Expected(case.graph, run) for run in case.runs]
+        for broken in (e.broken for e in expectations):
+            if broken is not None:
+                return broken
+        for backend in settings.backends:
+            found = _one_backend(case, backend, settings, expectations)
+            if found is not None:
+                return found
+    return None
+
+
+def _text_form(graph: Graph) -> Failure | None:
+    try:
+        text = print_graph(graph)
+        again = print_graph(parse(text))
+    except Exception as error:
+        return _caught(error, "text")
+    if again != text:
+        pairs = zip(text.splitlines(), again.splitlines())
+        first = next((f"{a!r} reads back as {b!r}" for a, b in pairs if a != b), "the lengths differ")
+        return Failure("text", "text", first)
+    return None
+
+
+class _Expected:
+    """What the graph as written gives for a call: values, or the errors of which one must be raised."""
+
+    def __init__(self, graph: Graph, run: Run) -> None:
+        self.run = run
+        self.broken: Failure | None = None
+        self.errors: set[tuple[str, str]] = set()
+        self.constraint = False
+        self.variables: dict[Tensor, np.ndarray] = dict(zip(graph.variables, run.variables))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                self.expectation = Expectation(graph, run.arrays, self.variables)
+                if self.expectation.error is not None:
+                    self.errors = all_errors(graph, run, self.variables)
+            self.constraint = not all(
+                dims.evaluate(c.left, self.expectation.sizes) == dims.evaluate(c.right, self.expectation.sizes)
+                for c in graph.constraints
+            )
+        except Exception as error:
+            if any(e for e in graph.constraints) and _violated(graph, run):
+                self.constraint = True
+            else:
+                self.broken = _caught(error, "interpreter")
+
+
+def _violated(graph: Graph, run: Run) -> bool:
+    from graphc.ir.evaluate import bind_symbols
+
+    sizes = bind_symbols(graph.inputs, run.arrays)
+    return any(dims.evaluate(c.left, sizes) != dims.evaluate(c.right, sizes) for c in graph.constraints)
+
+
+def all_errors(graph: Graph, run: Run, variables: dict[Tensor, np.ndarray]) -> set[tuple[str, str]]:
+    """The type and first line of every error of the graph: which one comes first is open."""
+    values: dict[Tensor, Any] = {**dict(zip(graph.inputs, run.arrays)), **variables}
+    sizes = Expectation(graph, run.arrays, variables).sizes
+    failed: set[Tensor] = set()
+    found = set()
+    for tensor in graph.tensors:
+        if tensor in values:
+            continue
+        if any(t in failed for t in tensor.inputs):
+            failed.add(tensor)
+            continue
+        try:
+            values[tensor] = evaluate_tensor(tensor, [values[t] for t in tensor.inputs], sizes)
+        except GraphcError as error:
+            failed.add(tensor)
+            found.add(_signature(error))
+    return found
+
+
+def _signature(error: GraphcError) -> tuple[str, str]:
+    return type(error).__name__, error.message
+
+
+def _one_backend(
+    case: Case, name: str, settings: Settings, expectations: Sequence[_Expected]
+) -> Failure | None:
+    graph = case.graph
+    try:
+        backend = backend_named(name)
+        trace = optimise(graph, native=backend.native, skip=settings.skip, check=settings.check)
+        compiled = Function(graph, list(graph.outputs), backend, trace)
+    except Exception as error:
+        return _caught(error, name)
+    improves = any(rule.startswith("stabilize.") for rule in trace.fired)
+    for number, expected in enumerate(expectations):
+        found = _one_call(graph, compiled, expected, improves)
+        if found is not None:
+            found.where, found.run = name, number
+            return found
+    return None
+
+
+def _one_call(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
+    for variable, array in zip(graph.variables, expected.run.variables):
+        variable.storage[...] = array  # type: ignore[attr-defined]
+    before = [a.tobytes() for a in expected.run.arrays]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            outputs = compiled(*expected.run.arrays)
+    except GraphcError as error:
+        if isinstance(error, InternalError):
+            return _caught(error, "")
+        for variable, array in zip(graph.variables, expected.run.variables):
+            if not same_bits(variable.storage, array).all():  # type: ignore[attr-defined]
+                return Failure("half done", "", f"a call that failed changed variable {variable.name}")
+        if expected.constraint and type(error).__name__ == "ShapeError":
+            return None
+        if _signature(error) in expected.errors:
+            return None
+        due = " or ".join(f"{kind}: {text}" for kind, text in sorted(expected.errors)) or "values"
+        return Failure("refused", "", f"{type(error).__name__}: {error.message}, where {due} was due")
+    except Exception as error:
+        return _caught(error, "")
+    if expected.constraint:
+        return Failure("not refused", "", "sizes that must be equal differ, and the call gave values")
+    if expected.errors:
+        return Failure("not refused", "", f"values, where {sorted(expected.errors)} was due")
+    if any(a.tobytes() != b for a, b in zip(expected.run.arrays, before)):
+        return Failure("written", "", "an input was written to")
+    results = [*outputs, *(variable.storage for variable, _ in graph.updates)]  # type: ignore[attr-defined]
+    updated = {variable for variable, _ in graph.updates}
+    for variable, array in zip(graph.variables, expected.run.variables):
+        if variable not in updated and not same_bits(variable.storage, array).all():  # type: ignore[attr-defined]
+            return Failure("written", "", f"variable {variable.name} changed without an update")
+    return _aliases(outputs, [*expected.run.arrays, *(v.storage for v in graph.variables)]) or _values(  # type: ignore[attr-defined]
+        expected, results, improves
+    )
+
+
+def _aliases(outputs: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> Failure | None:
+    for number, output in enumerate(outputs):
+        for other in (*others, *outputs[:number]):
+            if output.size and other.size and np.may_share_memory(output, other):
+                return Failure("alias", "", f"output {number} shares memory with an input, variable or output")
+    return None
+
+
+def _values(expected: _Expected, results: Sequence[np.ndarray], improves: bool) -> Failure | None:
+    expectation = expected.expectation
+    wanted = [np.asarray(v) for v in expectation.values]
+    with contextlib.redirect_stdout(io.StringIO()):
+        verdicts = expectation.check(results, rewritten=True)
+        if not improves and all(v.ok for v in verdicts) and any(map(_recovers, wanted, results)):
+            # No rule for more stable values fired, so that a number in the place of a NaN is to be explained.
+            noise = expectation.noise(rewritten=True, runs=16)
+            verdicts = [
+                agree(np.asarray(true), want, found, each)
+                for true, want, found, each in zip(expectation.reference, wanted, results, noise)
+            ]
+    for number, (want, verdict) in enumerate(zip(wanted, verdicts)):
+        if not verdict.ok:
+            what = f"result {number}: {verdict.reason}"
+            return Failure("mismatch", "", f"{what}; {verdict.wrong} of {want.size} wrong")
+    return None
+
+
+def _recovers(want: np.ndarray, found: np.ndarray) -> bool:
+    """Whether a number stands somewhere in the place of NaN or infinity."""
+    return want.dtype.kind == "f" and bool((np.isfinite(found) & ~np.isfinite(want)).any())
+
+
+def _caught(error: Exception, where: str) -> Failure:
+    kind = "internal error" if isinstance(error, InternalError) else "untyped error"
+    if isinstance(error, GraphcError) and not isinstance(error, InternalError):
+        kind = "refused"
+    first = str(error).partition("\n")[0][:300]
+    return Failure(kind, where, f"{type(error).__name__}: {first}", detail=traceback.format_exc())
