@@ -6,8 +6,8 @@ dtypes and shapes, native byte order, C-contiguous; and the locks of all variabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,15 @@ class Executable(Protocol):
         ...
 
 
+    def native_call(self, fallback: Callable[..., Any]) -> Callable[..., Any] | None:
+        """A callable that takes the arguments as the user gives them and runs without Python where it can.
+
+        What it cannot take (keywords, other dtypes, new sizes, failures) it hands to `fallback` unchanged.
+        None if this executable has none; `fallback` is then the only way in.
+        """
+        ...
+
+
 class Backend(Protocol):
     """A way to run graphs."""
 
@@ -40,6 +49,9 @@ class Backend(Protocol):
         """The ops that it takes as they are; `decompose` expands the others where it can."""
         ...
 
-    def compile(self, graph: Graph) -> Executable:
-        """Machine code, or whatever runs, for an optimised graph."""
+    def compile(self, graph: Graph, container: type | None = list) -> Executable:
+        """Machine code, or whatever runs, for an optimised graph.
+
+        `container` is what a native call returns: one array (None), or all of them in a list or tuple.
+        """
         ...

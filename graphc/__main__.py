@@ -11,9 +11,10 @@ import contextlib
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,24 +29,24 @@ from graphc.ir.graph import Graph
 from graphc.ir.text import print_graph
 from graphc.passes.manager import Trace
 
-_TARGET = "a text IR file (step.gir), or a function that gc.function made, as module:name"
+_Command = Callable[[argparse.Namespace], int]
+
+_TARGET = "a text IR file (step.gir), or a function that gc.function made (model:step)"
 
 _DESCRIPTION = """\
 Look into graphs, run the passes on them, and run them, without writing a program.
 
-A TARGET is a text IR file, such as `graphc dump` prints, or a compiled function in a module that can be
-imported from here:
-
-    graphc dump step.gir                    graphc dump examples.digits_mlp:step"""
+A TARGET is a text IR file, such as step.dump() and `graphc dump` print, or a compiled function in a module that
+can be imported from here: model:step, where model.py says `step = gc.function(...)`."""
 
 _EXAMPLES = """\
 a first walk:
-  graphc dump  examples.digits_mlp:step                     the graph as written
-  graphc dump  examples.digits_mlp:step --stages            what each pass did
-  graphc dump  examples.digits_mlp:step --diff cse fuse     what one pass changed
-  graphc draw  examples.digits_mlp:step --stage final       a picture
-  graphc run   step.gir --random 0 --size batch=32          run on random inputs
-  graphc compare step.gir --random 0 --size batch=32        interpreter against machine code
+  graphc dump model:step > step.gir                      the graph as written, to a file
+  graphc dump step.gir --stages                          what each pass does to it
+  graphc dump step.gir --diff cse fuse                   what one pass changes
+  graphc draw step.gir --stage final                     a picture of what runs
+  graphc run step.gir --random 0 --size batch=32         run it on random inputs
+  graphc compare step.gir --random 0 --size batch=32     interpreter against machine code
 
 `graphc COMMAND --help` says more about each."""
 
@@ -54,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        status: int = options.run(options)
+        run: _Command = options.run
+        status = run(options)
         sys.stdout.flush()
         return status
     except GraphcError as error:
@@ -83,8 +85,9 @@ def _dump(options: argparse.Namespace) -> int:
     if options.stages:
         print("\n".join(pass_table(trace)))
     elif options.diff is not None:
-        before, after = (_text(_stage(trace, name), options).splitlines() for name in options.diff)
-        print("\n".join(difflib.unified_diff(before, after, *options.diff, lineterm="")))
+        first, second = options.diff
+        before, after = (_text(_stage(trace, name), options).splitlines() for name in (first, second))
+        print("\n".join(difflib.unified_diff(before, after, first, second, lineterm="")))
     else:
         print(_text(_stage(trace, options.stage), options), end="")
     return 0
@@ -120,13 +123,14 @@ def _run(options: argparse.Namespace) -> int:
     arrays = _arrays(target, options)
     result = function(*arrays)
     outputs = _outputs(target, result)
-    updated = {f"new {v.hint or 'variable'}": v.value for v, _ in target.graph.updates}  # type: ignore[attr-defined]
+    updated = {f"new_{v.hint or 'variable'}": v.value for v, _ in target.graph.updates}  # type: ignore[attr-defined]
     if options.output is not None:
         np.savez(options.output, **outputs, **updated)  # type: ignore[arg-type]
         print(f"{len(outputs) + len(updated)} arrays saved in {options.output}")
         return 0
-    for name, array in {**outputs, **updated}.items():
-        print(f"{name}: {array.dtype}{list(array.shape)}\n{array}")
+    with np.printoptions(threshold=100, precision=6):
+        for name, array in {**outputs, **updated}.items():
+            print(f"{name}: {array.dtype}{list(array.shape)}\n{array}")
     return 0
 
 
@@ -216,17 +220,18 @@ def _parser() -> argparse.ArgumentParser:
     opt.add_argument("-o", "--output", metavar="FILE", help="write the graph here instead of printing it")
 
     run = _command(commands, "run", _run, "run a graph and print or save its outputs", """\
-  graphc run step.gir x=x.npy t=t.npy                 inputs from files
-  graphc run step.gir batch.npz -o results.npz        all inputs from one file, outputs to another
-  graphc run step.gir --random 0 --size batch=32      random inputs, and random variables
-  graphc run examples.digits_mlp:step x=x.npy --random 0 --backend numpy""")
+  graphc run model:step --feed x=x.npy --feed t=t.npy      inputs from files
+  graphc run model:step --feed batch.npz -o results.npz    all inputs from one file, outputs to another
+  graphc run step.gir --random 0 --size batch=32           random inputs, and random variables
+
+Variables of a text IR file are zeros unless they are fed, or random. Random floats are normal, integers 0 or 1.""")
     _add_passes(run)
     _add_feeds(run)
     run.add_argument("-o", "--output", metavar="FILE.npz", help="save the outputs here instead of printing them")
 
     compared = _command(commands, "compare", _compare, "compare the interpreter with the machine code, by tensor", """\
   graphc compare step.gir --random 0 --size batch=32
-  graphc compare examples.digits_mlp:step batch.npz
+  graphc compare model:step --feed batch.npz
 
 The status is 1 if they differ; then the report names the first tensor that the machine code computes wrongly
 from its own operands, and the first pass that changes the interpreter's values, if one does.""")
@@ -235,7 +240,7 @@ from its own operands, and the first pass that changes the interpreter's values,
 
     drawn = _command(commands, "draw", _draw, "draw a graph as an SVG picture", """\
   graphc draw step.gir                                writes step.svg
-  graphc draw examples.digits_mlp:step --stage final -o step.svg""")
+  graphc draw model:step --stage final -o optimised.svg""")
     _add_passes(drawn)
     drawn.add_argument("--stage", default="input", help="input (default), the name of a pass, or final")
     drawn.add_argument("-o", "--output", metavar="FILE.svg", help="where to write it (default: TARGET.svg)")
@@ -245,7 +250,7 @@ from its own operands, and the first pass that changes the interpreter's values,
     return parser
 
 
-def _command(commands: argparse._SubParsersAction, name: str, run: object, summary: str, examples: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _command(commands: Any, name: str, run: _Command, summary: str, examples: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", epilog=f"examples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -265,7 +270,9 @@ def _add_locations(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_feeds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("feed", nargs="*", metavar="FEED", help="name=file.npy, or file.npz with arrays by name")
+    parser.add_argument(
+        "--feed", action="append", default=[], metavar="FEED", help="name=file.npy, or file.npz with arrays by name"
+    )
     parser.add_argument("--random", type=int, metavar="SEED", help="random values for what is not fed")
     parser.add_argument(
         "--size", type=_size, action="append", default=[], metavar="NAME=N", help="the value of a symbolic size"

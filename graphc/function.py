@@ -56,7 +56,7 @@ class Function:
         self._executable = self._compile(backend)
 
     def _compile(self, backend: Backend) -> Executable:
-        executable = backend.compile(self.optimized)
+        executable = backend.compile(self.optimized, _container(self._structure))
         self.compilations += 1
         return executable
 
@@ -71,6 +71,10 @@ class Function:
         return self._executable.artifacts
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs; see `call`. Where there is a native call, `_with_native_call` puts that here instead."""
+        return self.call(*args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
         """The outputs for these arrays, in the structure that was asked for; updates are stored.
 
         Raises:
@@ -135,6 +139,29 @@ class Function:
         return f"<Function {self.name}({inputs}) -> {outputs}, backend {self.backend!r}>"
 
 
+def _container(structure: Structure) -> type | None:
+    """What a native call returns for the structure: an array, or a flat list or tuple of them."""
+    if isinstance(structure, Tensor):
+        return None
+    return tuple if type(structure) is tuple else list
+
+
+def _with_native_call(function: Function) -> Function:
+    """The function, called without Python in between where its executable can be.
+
+    `step(x)` looks `__call__` up in the class, so each such function has a class of its own, in which that is
+    the builtin. What the builtin cannot take comes back to `Function.call`.
+    """
+    structure = function._structure
+    flat = isinstance(structure, Tensor) or (
+        type(structure) in (list, tuple) and all(isinstance(t, Tensor) for t in structure)
+    )
+    native = function._executable.native_call(function.call) if flat else None
+    if native is not None:
+        function.__class__ = type("Function", (Function,), {"__call__": native, "__doc__": Function.__doc__})
+    return function
+
+
 def _name(tensor: str | Tensor) -> str:
     return tensor.removeprefix("%") if isinstance(tensor, str) else (tensor.hint or "")
 
@@ -191,7 +218,7 @@ def function(
         fast_math=fast_math,
         dump=settings.dump,
     )
-    compiled = Function(graph, structure, chosen, trace)
+    compiled = _with_native_call(Function(graph, structure, chosen, trace))
     print_debug(compiled, settings.debug if debug is None else debug)
     return compiled
 

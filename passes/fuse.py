@@ -162,7 +162,7 @@ class _Former:
             if any(self._reaches(following, other) for other in clusters):
                 return "its users are in clusters that cannot run as one: a path leads out of one into another"
         ordered = sorted(members, key=self.order.__getitem__)
-        results = [t for t in ordered if t not in self.free and self._is_result(t, members)]
+        results = [t for t in ordered if self._is_owned(t) and self._is_result(t, members)]
         if not results:
             return "its users only broadcast it, and are free to compute again"
         nest = Nest.fitted(results, ordered)
@@ -176,7 +176,15 @@ class _Former:
 
     def _computed(self, cluster: Cluster) -> Iterator[Tensor]:
         """The members that other clusters may read; free ones they compute again."""
-        return (t for t in cluster.members if t not in self.free)
+        return (t for t in cluster.members if self._is_owned(t))
+
+    def _is_owned(self, tensor: Tensor) -> bool:
+        """Whether others read the tensor from its cluster: all but free ones, which others compute again; a free
+        one too that has a cluster of its own, because what needs it is in none (a matrix product, a view)."""
+        if tensor not in self.free:
+            return True
+        owned = len(self.found.homes.get(tensor, ())) == 1 and tensor not in self.found.separate
+        return owned and tensor.op.name not in ("const", "dim")
 
     def _is_result(self, tensor: Tensor, members: set[Tensor]) -> bool:
         separate = self.found.separate
@@ -193,7 +201,7 @@ class _Former:
         entered: set[Cluster] = set()
         while stack:
             tensor = stack.pop()
-            homes = self.found.homes.get(tensor, []) if tensor not in self.free else []
+            homes = self.found.homes.get(tensor, []) if self._is_owned(tensor) else []
             if cluster in homes:
                 return True
             if len(seen) > SEARCH_LIMIT:

@@ -46,7 +46,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("prune", prune, values="same"),  # only what the outputs need
     Pass("stabilize", stabilize.run, ("fast_math", "fired"), values="better"),  # log(1 + x) -> log1p(x)
     Pass("decompose", decompose, ("native", "fired"), required=True),  # what a backend lacks, by simpler ops
-    Pass("fold", fold, values="same"),  # constants in, constant out
+    Pass("fold", fold),  # constants in, constant out
     Pass("simplify", simplify.run, ("fast_math", "fired")),  # x * 1 -> x
     Pass("cse", cse, values="same"),  # what is computed twice is computed once
     Pass("fuse", fuse),  # clusters become one `fused` tensor with a body graph

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.backends.llvm.emitter import Builder, Module
@@ -41,8 +41,14 @@ def symbol_of(function: Builder) -> str:
     return f"kernel_{hashlib.sha256(function.text('0').encode()).hexdigest()[:20]}"
 
 
-def link(kernels: Iterable[Kernel], entries: Sequence[Builder]) -> Linked:
-    """Compile the entries of a program, and those of its kernels that are not compiled yet."""
+def link(kernels: Iterable[Kernel], entries: Sequence[Builder], data: Mapping[str, int] | None = None) -> Linked:
+    """Compile the entries of a program, and those of its kernels that are not compiled yet.
+
+    Args:
+        kernels: what the entries call.
+        entries: the functions of this program alone.
+        data: the addresses of further symbols that the entries use.
+    """
     by_symbol = {symbol_of(k.function): k for k in kernels}
     with _lock:
         libraries = {s: library for s in by_symbol if (library := _compiled.get(s)) is not None}
@@ -55,7 +61,7 @@ def link(kernels: Iterable[Kernel], entries: Sequence[Builder]) -> Linked:
         library = compile_module(module_text([(s, by_symbol[s]) for s in chunk]), chunk, opt)
         libraries.update(dict.fromkeys(chunk, library))
     names = [*last, *(e.name for e in entries)]
-    known = {s: library.address(s) for s, library in libraries.items()}
+    known = {**(data or {}), **{s: library.address(s) for s, library in libraries.items()}}
     text = module_text([(s, by_symbol[s]) for s in last], entries)
     library = compile_module(text, names, 0 if many else 2, symbols=known)
     libraries.update(dict.fromkeys(names, library))

@@ -7,12 +7,15 @@ the variables' locks, the variables; a frame is used by one call at a time.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from graphc.backends.llvm import abi
+from graphc.backends.llvm.call import FREE, Signature, build_call, builtin, words
 from graphc.backends.llvm.entry import Entries
 from graphc.backends.llvm.jit import assembly
 from graphc.backends.llvm.kernel import Kernel, Site
@@ -28,20 +31,35 @@ from graphc.ir.types import TupleType
 
 #: How many sets of sizes a program keeps memory for.
 _LAYOUTS_KEPT = 16
+#: How many native calls with the same sizes may be in flight at once.
+_NATIVE_FRAMES = 16
+#: From this much work on (see `_work`; about 100 us) a call lets other Python threads run.
+_RELEASE_WORK = 1 << 21
 
 SizeKey = tuple[int, ...]
 
 
 class Program:
-    """An optimised graph as machine code."""
+    """An optimised graph as machine code.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        graph: the graph.
+        container: what a native call returns: one array (None), or all in a list or tuple.
+    """
+
+    def __init__(self, graph: Graph, container: type | None = list) -> None:
         self.graph = graph
         self.plan = plan(graph)
         kernels = [s.kernel for s in self.plan.steps if s.kernel is not None]
         symbols: dict[Kernel, str] = {k: symbol_of(k.function) for k in kernels}
         self._entries = Entries(self.plan, symbols)
-        self._linked: Linked = link(kernels, self._entries.functions)
+        self._variables = [v for v in graph.variables if isinstance(v, Variable)]
+        self._native = self._native_parts(container)
+        functions, data = self._entries.functions, {}
+        if self._native is not None:
+            functions = [*functions, build_call(self._native.signature, self._entries.functions[0].name)]
+            data = self._native.symbols
+        self._linked: Linked = link(kernels, functions, data)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._segments = [
             kind(self._linked.addresses[s]) if isinstance(s, str) else s for s in self._entries.segments
@@ -50,7 +68,6 @@ class Program:
         self._slots = list(enumerate(self.plan.buffers))
         self._calls: dict[SizeKey, _Frames] = {}
         self._constants = _constants(graph)
-        self._variables = [v for v in graph.variables if isinstance(v, Variable)]
         self.artifacts: Mapping[str, str] = _Artifacts(self)
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -62,10 +79,42 @@ class Program:
         """
         frames = self._frames_for(tuple(arrays[number].shape[axis] for number, axis in self._symbols.values()))
         frame = frames.take()
+        for variable in self._variables:
+            variable.busy[0] += 1
         try:
             return frame.run(self._segments, arrays)
         finally:
+            for variable in self._variables:
+                variable.busy[0] -= 1
             frames.give(frame)
+            if self._native is not None:
+                self._native.offer(frames, arrays)
+
+    def _native_parts(self, container: type | None) -> NativeCall | None:
+        """What a native call needs; None where there is none: host steps, or an unknown memory layout."""
+        native = len(self._entries.functions) == len(self._entries.segments) == 1 and abi.native_calls_work()
+        if not native:
+            return None
+        slots: dict[tuple[str, int], int] = {}
+        for slot, buffer in enumerate(self.plan.buffers):
+            if buffer.kind in ("input", "output"):
+                slots[buffer.kind, buffer.number] = slot
+        inputs, outputs = self.graph.inputs, self.graph.outputs
+        signature = Signature(
+            tuple(t.tensor_type for t in inputs),
+            tuple(slots.get(("input", i)) for i in range(len(inputs))),
+            tuple(t.tensor_type for t in outputs),
+            tuple(slots["output", i] for i in range(len(outputs))),
+            container,
+            len(self._variables),
+        )
+        return NativeCall(signature, self._variables)
+
+    def native_call(self, fallback: Callable[..., Any]) -> Callable[..., Any] | None:
+        """A builtin that runs the program, and hands to `fallback` what it cannot; None if there is none."""
+        if self._native is None:
+            return None
+        return self._native.builtin(self._linked.addresses["call"], fallback, self.graph.name)
 
     def _frames_for(self, key: SizeKey) -> _Frames:
         found = self._calls.get(key)
@@ -98,6 +147,9 @@ class _Frames:
             for b, t in zip(outputs, graph_outputs)
         ]
         self._idle: deque[_Frame] = deque()
+        self.work = _work(program.plan, sizes)
+        self.native: list[tuple[_Frame, Any]] = []
+        self.record: Any = None  # for native calls, once there has been a call with these sizes
 
     def take(self) -> _Frame:
         """An idle frame, or a new one."""
@@ -109,6 +161,55 @@ class _Frames:
     def give(self, frame: _Frame) -> None:
         """Keep a frame for the next call."""
         self._idle.append(frame)
+
+
+class NativeCall:
+    """The state, records and frames that a program's native call looks up; see `call`."""
+
+    def __init__(self, signature: Signature, variables: Sequence[Variable]) -> None:
+        self.signature = signature
+        self._state = words([0, *(_address(v.busy) for v in variables)])
+        self._kept: list[Any] = []
+        self._lock = threading.Lock()
+
+    @property
+    def symbols(self) -> dict[str, int]:
+        """The addresses of the data and functions that the code names."""
+        return {"graphc_state": ctypes.addressof(self._state), **self.signature.symbols, **abi.symbols()}
+
+    def builtin(self, address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The Python object."""
+        function, definition = builtin(address, fallback, name)
+        self._kept.append(definition)
+        return function
+
+    def offer(self, frames: _Frames, arrays: Sequence[np.ndarray]) -> None:
+        """After a call through Python: let the next ones with these sizes be native."""
+        with self._lock:
+            if frames.record is None:
+                self._add_record(frames, arrays)
+            elif frames.record is not False and frames.record[FREE] == 0 and len(frames.native) < _NATIVE_FRAMES:
+                self._add_frame(frames)
+
+    def _add_record(self, frames: _Frames, arrays: Sequence[np.ndarray]) -> None:
+        big = frames.work > _RELEASE_WORK
+        if len(self._kept) > _LAYOUTS_KEPT or (big and self.signature.variables):
+            frames.record = False  # Python takes the variables' locks, and lets go of the GIL
+            return
+        sizes = self.signature.input_sizes([a.shape for a in arrays])
+        extents = [extent for _, shape, _ in frames.outputs for extent in shape]
+        record = words([self._state[0], 0, int(big), *sizes, *extents])
+        frames.record = record
+        self._add_frame(frames)
+        self._kept.append(frames)
+        self._state[0] = ctypes.addressof(record)
+
+    def _add_frame(self, frames: _Frames) -> None:
+        frame = _Frame(frames)
+        tables = (frame.table, frame.numbers, frame.error)
+        node = words([frames.record[FREE], *(ctypes.addressof(t) for t in tables)])
+        frames.native.append((frame, node))
+        frames.record[FREE] = ctypes.addressof(node)
 
 
 class _Frame:
@@ -185,6 +286,17 @@ class _Frame:
             f"{name}: index {self.error[1]} is out of bounds for axis {site.axis} with size {self.error[2]}",
             location=tensor.location,
         )
+
+
+def _work(plan: Plan, sizes: Mapping[str, int]) -> int:
+    """A rough count of what a call does: bytes moved, and two for each multiply-add of a matrix product."""
+    total = 0
+    for step in plan.steps:
+        total += sum(dims.evaluate(b.nbytes, sizes) for b in (*step.operands, *step.results))
+        if step.tensor.op.name == "matmul":
+            depth = step.tensor.inputs[0].shape[-1]
+            total += 2 * dims.evaluate(step.tensor.tensor_type.size * depth, sizes) // 8
+    return total
 
 
 def _symbols(graph: Graph) -> dict[str, tuple[int, int]]:

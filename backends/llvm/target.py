@@ -70,6 +70,11 @@ def _vector_unit(architecture: str, enabled: set[str]) -> tuple[int, int, bool]:
     return 64, 16, False
 
 
+def llvm_version() -> str:
+    """The version of LLVM inside llvmlite."""
+    return ".".join(map(str, llvm.llvm_version_info))
+
+
 @lru_cache(maxsize=1)
 def host_target() -> Target:
     """The machine that this process runs on."""

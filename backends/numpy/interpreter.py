@@ -6,7 +6,8 @@ change only after everything is computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class InterpretedGraph:
             variable.storage[...] = value  # type: ignore[attr-defined]
         return values[:count]
 
+    def native_call(self, fallback: Callable[..., Any]) -> None:
+        """There is nothing below Python here."""
+
 
 class Interpreter:
     """Backend "numpy"."""
@@ -41,6 +45,6 @@ class Interpreter:
         """Every op has a NumPy evaluation."""
         return frozenset(OPS)
 
-    def compile(self, graph: Graph) -> InterpretedGraph:
+    def compile(self, graph: Graph, container: type | None = list) -> InterpretedGraph:
         """Nothing to compile: the graph itself is what runs."""
         return InterpretedGraph(graph)

@@ -34,6 +34,8 @@ ACCUMULATING = frozenset({
     "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "matmul", "prod", "scatter_add", "softmax",
     "sum",
 })  # fmt: skip
+#: They end with the logarithm of a rounded sum, which may be near 1: its error does not shrink with the result.
+LOGARITHMS_OF_SUMS = frozenset({"log_softmax", "logsumexp"})
 #: Reductions that are exact, but for the sign of a zero among zeros of both signs.
 EXTREMA = frozenset({"max", "min"})
 #: Ops of which IEEE 754 fixes every bit, though they round: equal graphs agree, rewritten ones need not.
@@ -170,6 +172,13 @@ class _Moves:
             other = value + steps.astype(value.dtype) * np.spacing(np.abs(value))
             return np.where(np.isfinite(value) & (value != 0), other, value)
 
+    def shifted(self, value: np.ndarray) -> np.ndarray:
+        """The logarithm of a sum that has moved by some units in the last place."""
+        steps = self.rng.integers(-2, 3, value.shape) if self.direction is None else 2 * self.direction
+        with np.errstate(all="ignore"):
+            other = self.moved(value, _INEXACT_ULPS) + steps * np.finfo(value.dtype).eps
+            return np.where(np.isfinite(value), other, value).astype(value.dtype)
+
     def any_zero(self, value: np.ndarray, x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
         """An extremum of `x` with either sign where it is one of several zeros of both signs."""
         zeros, negative = x == 0, np.signbit(x)
@@ -222,6 +231,8 @@ def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], m
     value = evaluate_tensor(tensor, operands, sizes)
     if name in EXTREMA and value.dtype.kind == "f":
         return moves.any_zero(value, operands[0], **tensor.attrs)
+    if name in LOGARITHMS_OF_SUMS:
+        return moves.shifted(value)
     return moves.moved(value, moves.ulps(tensor))
 
 

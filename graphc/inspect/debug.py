@@ -25,6 +25,7 @@ from graphc.ir.text import print_graph, tensor_names
 
 if TYPE_CHECKING:
     from graphc.function import Function
+    from graphc.passes.manager import Trace
 
 _HIGHEST = 5
 _RULE_WIDTH = 100
@@ -45,7 +46,7 @@ def print_debug(function: Function, level: int) -> None:
 def debug_lines(function: Function, level: int) -> Iterator[str]:
     """The lines that `print_debug` prints."""
     yield _headline(f"{function.name}: {function.backend}, {len(function.optimized.tensors)} tensors")
-    yield from pass_table(function)
+    yield from pass_table(function.trace)
     if level >= 2:
         yield from _section("clusters", cluster_lines(function.optimized))
         yield from _section("plan", function.artifacts["plan"].splitlines())
@@ -58,9 +59,9 @@ def debug_lines(function: Function, level: int) -> Iterator[str]:
         yield from _artifact(function, "asm", "assembly")
 
 
-def pass_table(function: Function) -> list[str]:
+def pass_table(trace: Trace) -> list[str]:
     """What each pass did: milliseconds, tensors before -> after, and how often each of its rules fired."""
-    stages = function.trace.stages
+    stages = trace.stages
     rows = [
         [s.name, f"{s.milliseconds:.2f}", s.before, "->", s.after, _fired(s.name, s.fired)]
         for s in stages

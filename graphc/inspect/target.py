@@ -99,7 +99,7 @@ def load_target(text: str) -> Target:
     if not separator or not module or not name:
         raise ArgumentError(
             f"{text!r} is neither a text IR file nor module:function",
-            hint="for example step.gir, or examples.digits_mlp:step",
+            hint="for example step.gir, or model:step for `step` in model.py",
         )
     return _from_module(module, name)
 

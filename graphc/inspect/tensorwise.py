@@ -79,7 +79,7 @@ def compare_tensors(
         if tensor.op.name == "print":
             known[tensor] = known[tensor.inputs[0]]
     judge = _Judge(graph, arrays, known)
-    reports = []
+    reports: list[TensorReport] = []
     for tensor, expected, found in zip(wanted, interpreted, compiled):
         drift = within_ulps(np.asarray(expected), found, np.inf)
         agreement = judge.verdict(tensor)

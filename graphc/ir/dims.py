@@ -10,6 +10,7 @@ expression without symbols is always a plain `int`.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import numbers
 import re
@@ -53,12 +54,13 @@ class Dim:
     0
     """
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_text", "terms")
     terms: tuple[tuple[Monomial, int], ...]
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
         self.terms = terms
         self._hash = hash(terms)
+        self._text: str | None = None  # made when first asked for: terms are put in order by it
 
     def __hash__(self) -> int:
         return self._hash
@@ -111,6 +113,11 @@ class Dim:
         raise TypeError(f"the size {self} is symbolic: it has no value before the call")
 
     def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._as_text()
+        return self._text
+
+    def _as_text(self) -> str:
         parts = []
         for monomial, coefficient in self.terms:
             factors = [str(a) if isinstance(a, str) or a.name != "floordiv" else f"({a})" for a in monomial]
@@ -223,6 +230,7 @@ def _divide_terms(a: Size, b: Size) -> tuple[Size, Size]:
 _CASE_LIMIT = 6  # calls in one size that are taken apart; the work doubles with each
 
 
+@functools.lru_cache(maxsize=4096)  # the same few sizes are asked about at every tensor
 def never_negative(size: Size) -> bool:
     """Whether `size` is known to be >= 0 for every value of its symbols (False: not known).
 

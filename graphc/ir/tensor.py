@@ -101,14 +101,16 @@ class Variable(Tensor):
 
     Attributes:
         lock: held while a call reads or updates the storage, so that concurrent calls see whole values.
+        busy: not 0 while a call under `lock` runs without the GIL; calls that only hold the GIL look here.
     """
 
-    __slots__ = ("_storage", "lock")
+    __slots__ = ("_storage", "busy", "lock")
 
     def __init__(self, op: OpDef, storage: np.ndarray, type: TensorType, location: Location, hint: str | None) -> None:
         super().__init__(op, (), {}, type, location, hint)
         self._storage = storage
         self.lock = threading.RLock()
+        self.busy = np.zeros(1, np.int64)
 
     @property
     def storage(self) -> np.ndarray:

@@ -32,6 +32,7 @@ from graphc.passes.manager import optimise
 from graphc.passes.pipeline import PIPELINE
 
 from .generate import Case, Run
+from .guards import guarded
 
 BACKENDS = ("numpy", "llvm")
 OPTIONAL_PASSES = tuple(entry.name for entry in PIPELINE if not entry.required)
@@ -107,7 +108,7 @@ def _text_form(graph: Graph) -> Failure | None:
         text = print_graph(graph)
         again = print_graph(parse(text))
     except Exception as error:
-        return _caught(error, "text")
+        return caught(error, "text")
     if again != text:
         pairs = zip(text.splitlines(), again.splitlines())
         first = next((f"{a!r} reads back as {b!r}" for a, b in pairs if a != b), "the lengths differ")
@@ -137,7 +138,7 @@ class _Expected:
             if any(e for e in graph.constraints) and _violated(graph, run):
                 self.constraint = True
             else:
-                self.broken = _caught(error, "interpreter")
+                self.broken = caught(error, "interpreter")
 
 
 def _violated(graph: Graph, run: Run) -> bool:
@@ -180,14 +181,24 @@ def _one_backend(
         trace = optimise(graph, native=backend.native, skip=settings.skip, check=settings.check)
         compiled = Function(graph, list(graph.outputs), backend, trace)
     except Exception as error:
-        return _caught(error, name)
+        return caught(error, name)
     improves = any(rule.startswith("stabilize.") for rule in trace.fired)
     for number, expected in enumerate(expectations):
-        found = _one_call(graph, compiled, expected, improves)
+        found = _guarded_call(graph, compiled, expected, improves)
         if found is not None:
             found.where, found.run = name, number
             return found
     return None
+
+
+def _guarded_call(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
+    try:
+        with guarded() as guards:
+            found = _one_call(graph, compiled, expected, improves)
+        overrun = guards.broken()
+    except Exception as error:  # in the comparison itself
+        return caught(error, "")
+    return found if overrun is None else Failure("overrun", "", overrun)
 
 
 def _one_call(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
@@ -199,7 +210,7 @@ def _one_call(graph: Graph, compiled: Function, expected: _Expected, improves: b
             outputs = compiled(*expected.run.arrays)
     except GraphcError as error:
         if isinstance(error, InternalError):
-            return _caught(error, "")
+            return caught(error, "")
         for variable, array in zip(graph.variables, expected.run.variables):
             if not same_bits(variable.storage, array).all():  # type: ignore[attr-defined]
                 return Failure("half done", "", f"a call that failed changed variable {variable.name}")
@@ -210,7 +221,7 @@ def _one_call(graph: Graph, compiled: Function, expected: _Expected, improves: b
         due = " or ".join(f"{kind}: {text}" for kind, text in sorted(expected.errors)) or "values"
         return Failure("refused", "", f"{type(error).__name__}: {error.message}, where {due} was due")
     except Exception as error:
-        return _caught(error, "")
+        return caught(error, "")
     if expected.constraint:
         return Failure("not refused", "", "sizes that must be equal differ, and the call gave values")
     if expected.errors:
@@ -259,7 +270,8 @@ def _recovers(want: np.ndarray, found: np.ndarray) -> bool:
     return want.dtype.kind == "f" and bool((np.isfinite(found) & ~np.isfinite(want)).any())
 
 
-def _caught(error: Exception, where: str) -> Failure:
+def caught(error: Exception, where: str) -> Failure:
+    """The failure that an exception of graphc is."""
     kind = "internal error" if isinstance(error, InternalError) else "untyped error"
     if isinstance(error, GraphcError) and not isinstance(error, InternalError):
         kind = "refused"

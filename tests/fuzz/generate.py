@@ -362,10 +362,9 @@ def _closed(g: Generator, outputs: list[Tensor], updates: list[tuple[Tensor, Ten
     needed = [t for t in probe.tensors if t.op.name == "placeholder"]
     inputs = [t for t in g.inputs if t in needed or g.chance(0.2)]
     bound = {dims.bare_symbol(s) for t in inputs for s in t.shape}
-    used = dict.fromkeys(
-        name for t in (*inputs, *probe.tensors) for size in sizes_of(t) for name in dims.symbols_of(size) if name not in bound
-    )
-    for name in used:
+    sizes = (size for t in (*inputs, *probe.tensors) for size in sizes_of(t))
+    used = dict.fromkeys(name for size in sizes for name in dims.symbols_of(size))
+    for name in sorted(used.keys() - bound):
         inputs.append(gc.placeholder((name,), "bool", name=f"size_{name}"))
     return close(f"fuzz_{g.seed}", inputs, outputs, updates)
 

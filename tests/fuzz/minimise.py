@@ -168,7 +168,9 @@ def _without_unused_inputs(case: Case) -> Iterator[Case]:
     needed = set(replace(graph, inputs=()).tensors)
     kept = [i for i, t in enumerate(graph.inputs) if t in needed]
     if len(kept) < len(graph.inputs):
-        for chosen in (kept, *([j for j in range(len(graph.inputs)) if j != i] for i in range(len(graph.inputs)) if i not in kept)):
+        every = range(len(graph.inputs))
+        one_less = [[j for j in every if j != i] for i in every if i not in kept]
+        for chosen in (kept, *one_less):
             runs = [Run([r.arrays[i] for i in chosen], r.variables) for r in case.runs]
             rebuilt = _rebuilt(case, replace(graph, inputs=tuple(graph.inputs[i] for i in chosen)), runs)
             if rebuilt:

@@ -24,7 +24,7 @@ from typing import Any
 
 from graphc.ir.text import print_graph
 
-from .check import Failure, Settings, check
+from .check import Failure, Settings, caught, check
 from .generate import Case, generate
 from .minimise import minimise
 from .recipes import RECIPES
@@ -65,10 +65,7 @@ def check_seed(seed: int) -> tuple[Failure | None, Counter[str]]:
     try:
         case = generate(seed, RECIPES)
     except Exception as error:
-        import traceback
-
-        first = str(error).partition("\n")[0][:200]
-        return Failure("untyped error", "build", f"{type(error).__name__}: {first}", detail=traceback.format_exc()), Counter()
+        return caught(error, "build"), Counter()
     return check(case), Counter(t.op.name for t in case.graph.tensors)
 
 

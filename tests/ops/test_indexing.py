@@ -331,5 +331,5 @@ def test_integer_on_symbolic_axis_is_an_index_error_at_the_call():
     assert last(np.float32([1, 2, 3])) == 1
     assert third(np.float32([1, 2, 3, 4])) == 4
     for function in (last, third):
-        with pytest.raises(IndexOutOfBoundsError, match="slice needs .* n = 2 is axis 0 of x"):
+        with pytest.raises(IndexOutOfBoundsError, match=r"slice needs .* n = 2 is axis 0 of x"):
             function(np.float32([1, 2]))

@@ -32,7 +32,7 @@ def suits_dots(product: Product) -> bool:
 
 
 def _is_few(extent: Size) -> bool:
-    return isinstance(extent, int) and extent <= FEW
+    return isinstance(extent, int) and 1 <= extent <= FEW
 
 
 def _is_tiny(k: Size) -> bool:

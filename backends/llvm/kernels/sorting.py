@@ -101,8 +101,9 @@ def sort_kernel(tensor: Tensor, *, positions: bool, target: Target | None = None
         with b.loop(0, extent) as loop:
             value = in_order.load(b, loop.index)[-1]
             b.store(value, b.gep(result, b.mul(loop.index, inner), types[-1]))
-    per_element = 2 * sum(map(element_bytes, types))
-    return Kernel(b, around.sizes, scratch_bytes=around.extent * per_element)
+    # Never 0 bytes, not even for an axis of the number 0: the function has the parameter.
+    scratch_bytes = (around.extent + 1) * 2 * sum(map(element_bytes, types))
+    return Kernel(b, around.sizes, scratch_bytes)
 
 
 def _sort_runs(b: Builder, order: Order, lanes: Lanes, extent: Value) -> None:

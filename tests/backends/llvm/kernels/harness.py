@@ -67,6 +67,7 @@ class Compiled:
         arguments += [dims.evaluate(size, values) for size in kernel.sizes]
         if kernel.sites:
             arguments.append(error.ctypes.data)
+        assert len(arguments) == len(kernel.function.params), "the function has other parameters"
         status = self._function(*map(ctypes.c_int64, arguments))
         for what, buffer in (("output", output), ("scratch memory", scratch)):
             assert (buffer[:_MARGIN] == CANARY).all(), f"wrote before the {what}"
