@@ -22,7 +22,7 @@ def backend_named(name: str) -> Backend:
         from graphc.backends.llvm.backend import LLVMBackend
 
         return LLVMBackend()
-    raise ArgumentError(f"there is no backend {name!r}; backends are {', '.join(NAMES)}", hint=nearest(name, NAMES))
+    raise ArgumentError(f"there is no backend {name!r}; backends are {', '.join(NAMES)}", hint=nearest(str(name), NAMES))
 
 
 __all__ = ["NAMES", "Backend", "Executable", "backend_named"]

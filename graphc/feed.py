@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, FeedError, IndexOutOfBoundsError, ShapeError, nearest
+from graphc.errors import DTypeError, FeedError, GraphcError, IndexOutOfBoundsError, ShapeError, nearest
 from graphc.ir import dims
+from graphc.ir.acceptance import accept
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
 
@@ -86,33 +87,20 @@ class Feeder:
         try:
             array = np.asarray(value)
         except (TypeError, ValueError) as error:
-            raise FeedError(f"{label}: not an array: {error}", location=tensor.location) from None
+            message = error.message if isinstance(error, GraphcError) else str(error)
+            raise FeedError(f"{label}: not an array: {message}", location=tensor.location) from None
         if array.ndim != tensor.ndim:
             raise ShapeError(
                 f"{label}: {tensor.type!r} has {tensor.ndim} axes, the array has {array.ndim}: shape {array.shape}",
                 location=tensor.location,
             )
-        return np.require(self._in_dtype(array, value, tensor, label), requirements=["C", "A"])
-
-    def _in_dtype(self, array: np.ndarray, value: Any, tensor: Tensor, label: str) -> np.ndarray:
-        dtype = tensor.dtype
-        if array.dtype == dtype:
-            return np.asarray(array, dtype)
-        # Python numbers and lists of them are weak: they take the input's dtype if their kind allows it.
-        weak = not hasattr(value, "dtype") and "biuf".find(array.dtype.kind) <= "biuf".find(dtype.kind)
-        if array.size == 0 and not hasattr(value, "dtype"):
-            weak = True
-        if not (weak or np.can_cast(array.dtype, dtype, "safe")):
-            raise DTypeError(
-                f"{label}: {tensor.type!r} cannot take an array of {array.dtype} without losing values",
-                location=tensor.location,
-                hint=f"pass {label}.astype({dtype.name!r})" if array.dtype.kind in "biuf" else None,
-            )
-        if weak and array.dtype.kind in "iu" and dtype.kind in "iu" and array.size:
-            limits = np.iinfo(dtype)
-            if array.min() < limits.min or array.max() > limits.max:
-                raise DTypeError(f"{label}: a value is out of bounds for {dtype}", location=tensor.location)
-        return array.astype(dtype)
+        try:
+            # Lists go in as they came: their numbers are weak, those of an array are not.
+            taken = accept(array if hasattr(value, "dtype") else value, dtype, "safe")
+        except DTypeError as error:
+            hint = f"pass {label}.astype({dtype.name!r})" if hasattr(value, "dtype") and array.dtype.kind in "biuf" else None
+            raise DTypeError(f"{label}: {tensor.type!r} {error.message}", location=tensor.location, hint=hint) from None
+        return np.require(taken, requirements=["C", "A"])
 
     def _check_sizes(self, arrays: Sequence[np.ndarray]) -> None:
         sizes: dict[str, int] = {}

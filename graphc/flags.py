@@ -14,10 +14,14 @@ Invariant: this is the only reader of the environment; values are read at each u
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphc.errors import FlagError
+
+
+HIGHEST_CHECK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,32 @@ def read() -> Flags:
     folder = os.environ.get("GRAPHC_DUMP")
     return Flags(
         debug=_level("GRAPHC_DEBUG", default=0, highest=5),
-        check=_level("GRAPHC_CHECK", default=1, highest=3),
+        check=_level("GRAPHC_CHECK", default=1, highest=HIGHEST_CHECK),
         dump=Path(folder) if folder else None,
-        skip=frozenset(name.strip() for name in os.environ.get("GRAPHC_SKIP", "").split(",") if name.strip()),
-        backend=os.environ.get("GRAPHC_BACKEND", "llvm"),
+        skip=pass_names(os.environ.get("GRAPHC_SKIP", "")),
+        backend=os.environ.get("GRAPHC_BACKEND") or "llvm",
     )
+
+
+def pass_names(names: str | Iterable[str]) -> frozenset[str]:
+    """The passes that a text such as `fuse,cse`, or a collection of names, lists.
+
+    >>> sorted(pass_names("fuse, cse"))
+    ['cse', 'fuse']
+    """
+    listed = names.split(",") if isinstance(names, str) else names
+    return frozenset(name.strip() for name in listed if name.strip())
+
+
+def level_of_check(value: object) -> int:
+    """`value`, checked to be a level of `GRAPHC_CHECK`.
+
+    Raises:
+        FlagError: it is not a number from 0 to 3.
+    """
+    if not isinstance(value, int) or not 0 <= value <= HIGHEST_CHECK:
+        raise FlagError(f"check: expected a level from 0 to {HIGHEST_CHECK}, not {value!r}")
+    return value
 
 
 def _level(name: str, default: int, highest: int) -> int:

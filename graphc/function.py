@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,14 +17,16 @@ from graphc.backends import Backend, Executable, backend_named
 from graphc.errors import ArgumentError, DTypeError, GraphError, ShapeError, nearest
 from graphc.feed import Feeder
 from graphc.inspect.debug import print_debug
-from graphc.ir.build import as_tensor, cast
+from graphc.ir import dims
+from graphc.ir.build import stored_value
 from graphc.ir.close import close
+from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
 from graphc.ir.location import here
 from graphc.ir.opdef import FUNCTIONS, OPS
 from graphc.ir.substitute import substitute
 from graphc.ir.tensor import Tensor, Variable, describe
-from graphc.ir.text import print_graph
+from graphc.ir.text import print_graph, tensor_names
 from graphc.ops.assignment import lift_assignments
 from graphc.passes.fuse import explain
 from graphc.passes.manager import Trace, optimise
@@ -111,6 +114,8 @@ class Function:
         """
         if diff is None:
             return print_graph(self._stage(stage), locations=locations)
+        if isinstance(diff, str) or len(diff) != 2:
+            raise ArgumentError(f"dump: diff takes the names of two stages, not {diff!r}", location=here())
         before, after = (print_graph(self._stage(s), locations=locations).splitlines() for s in diff)
         return "\n".join(difflib.unified_diff(before, after, *diff, lineterm=""))
 
@@ -131,7 +136,14 @@ class Function:
         Raises:
             ArgumentError: a name is not in the graph.
         """
-        return explain(self.trace, _name(first), _name(second))
+        return explain(self.trace, self._name(first), self._name(second))
+
+    def _name(self, tensor: str | Tensor) -> str:
+        if isinstance(tensor, str):
+            return tensor.removeprefix("%")
+        before = [s.graph for s, after in itertools.pairwise(self.trace.stages) if after.name == "fuse"]
+        names = tensor_names(before[0]) if before else {}
+        return names.get(tensor) or tensor.hint or repr(tensor)
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{t.hint or i}: {t.type!r}" for i, t in enumerate(self.graph.inputs))
@@ -162,10 +174,6 @@ def _with_native_call(function: Function) -> Function:
     return function
 
 
-def _name(tensor: str | Tensor) -> str:
-    return tensor.removeprefix("%") if isinstance(tensor, str) else (tensor.hint or "")
-
-
 def function(
     inputs: Sequence[Tensor],
     outputs: Structure = None,
@@ -174,7 +182,7 @@ def function(
     *,
     backend: str | None = None,
     name: str = "f",
-    skip: Iterable[str] = (),
+    skip: str | Iterable[str] = (),
     check: int | None = None,
     debug: int | None = None,
     fast_math: bool = False,
@@ -188,7 +196,7 @@ def function(
         givens: tensors to replace before compiling, each with the tensor or array to put in its place.
         backend: "llvm" (the default) or "numpy".
         name: for dumps and errors.
-        skip: passes to leave out, as `GRAPHC_SKIP`.
+        skip: passes to leave out: their names, or a text as in `GRAPHC_SKIP`.
         check: how much to verify, as `GRAPHC_CHECK`.
         debug: how much to print to the standard error stream, as `GRAPHC_DEBUG`.
         fast_math: allow rewrites that change values by rounding, or for NaN and infinities.
@@ -199,6 +207,7 @@ def function(
     Raises:
         GraphError: a placeholder is missing from the inputs, or a variable is updated twice.
         ShapeError, DTypeError: an update or a given does not fit.
+        ArgumentError: an argument is not what it should be.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(("n",), "float64", name="x")
@@ -213,8 +222,8 @@ def function(
     trace = optimise(
         graph,
         native=chosen.native,
-        skip=settings.skip | frozenset(skip),
-        check=settings.check if check is None else check,
+        skip=settings.skip | flags.pass_names(skip),
+        check=settings.check if check is None else flags.level_of_check(check),
         fast_math=fast_math,
         dump=settings.dump,
     )
@@ -233,51 +242,82 @@ def build_graph(
     """The closed graph of a function, and the structure of its outputs; see `function`."""
     if isinstance(inputs, Tensor) or not all(isinstance(t, Tensor) for t in inputs):
         raise ArgumentError("function: inputs must be a list of tensors", location=here())
-    pairs = list(updates.items()) if isinstance(updates, Mapping) else list(updates or ())
     leaves = flatten(outputs)
-    stored = [(variable, _update_value(variable, value)) for variable, value in pairs]
-    replaced = {t: _given(t, value) for t, value in (givens or {}).items()}
-    placeholders = []
-    for tensor in inputs:
-        if tensor.op.name != "placeholder":  # any tensor may be fed
-            fed = Tensor(OPS["placeholder"], (), {}, tensor.tensor_type, tensor.location, tensor.hint)
-            replaced[tensor] = fed
-            tensor = fed
-        placeholders.append(tensor)
+    structure = unflatten(outputs, leaves)  # the caller may go on to change his list
+    stored = [(v, _new_value(v, value)) for v, value in _pairs("updates", updates)]
+    replaced = {t: _given(t, value) for t, value in _pairs("givens", givens)}
+    for i, tensor in enumerate(inputs):
+        if tensor in inputs[:i]:
+            raise GraphError(f"function: input {describe(tensor)} is listed twice", location=here())
+        if tensor in replaced:
+            raise GraphError(f"function: {describe(tensor)} is both an input and a given", location=here())
+    fed = _fed_placeholders(inputs)
+    replaced |= {t: placeholder for t, placeholder in zip(inputs, fed) if t is not placeholder}
     roots = [*leaves, *(value for _, value in stored)]
     roots = substitute(roots, replaced) if replaced else roots
     roots, assigned = lift_assignments(roots)
-    all_updates = [(v, value) for (v, _), value in zip(stored, roots[len(leaves) :])] + assigned
-    written = [v for v, _ in all_updates]
+    new_values = [(v, _fitted(v, value)) for (v, _), value in zip(stored, roots[len(leaves) :])] + assigned
+    written = [v for v, _ in new_values]
     for variable in written:
         if written.count(variable) > 1:
             raise GraphError(f"function: {describe(variable)} is updated twice", location=here())
-    return close(name, placeholders, roots[: len(leaves)], all_updates), outputs
+    return close(name, fed, roots[: len(leaves)], new_values), structure
 
 
-def _update_value(variable: Tensor, value: Any) -> Tensor:
+def _pairs(argument: str, given: Any) -> list[tuple[Tensor, Any]]:
+    """The entries of a mapping, or of a sequence of pairs, with tensors for keys."""
+    pairs = given.items() if isinstance(given, Mapping) else given or ()
+    try:
+        listed = [(tensor, value) for tensor, value in pairs]
+    except (TypeError, ValueError):
+        listed = [(None, None)]
+    if not all(isinstance(tensor, Tensor) for tensor, _ in listed):
+        raise ArgumentError(f"function: {argument} must be a dict with tensors for keys", location=here())
+    return listed
+
+
+def _fed_placeholders(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """A placeholder for each input: any tensor may be fed, a placeholder is so itself.
+
+    A fed tensor's extent such as `2*n` becomes a symbol of its own where no input brings `n`: its value is
+    then read off the fed array, and the ops that use the tensor infer their types anew.
+    """
+    brought = {dims.bare_symbol(size) for t in inputs for size in t.shape}
+    fresh: dict[Size, Size] = {}
+
+    def extent(size: Size) -> Size:
+        if brought.issuperset(dims.symbols_of(size)):
+            return size
+        return fresh.setdefault(size, dims.fresh_symbol("fed"))
+
+    return [
+        t if t.op.name == "placeholder"
+        else Tensor(OPS["placeholder"], (), {}, t.tensor_type.with_shape(tuple(map(extent, t.shape))), t.location, t.hint)
+        for t in inputs
+    ]
+
+
+def _new_value(variable: Tensor, value: Any) -> Tensor:
     if not isinstance(variable, Variable):
         raise ArgumentError("function: only variables can be updated", location=here())
-    if not isinstance(value, Tensor):
-        value = cast(as_tensor(value), variable.dtype)
-    if value.dtype != variable.dtype:
-        raise DTypeError(
-            f"function: the update of {describe(variable)} is {value.type!r}, the variable {variable.type!r}",
-            location=value.location,
-            hint=f"cast it: .astype({variable.dtype.name!r})",
-        )
-    if value.ndim != variable.ndim or any(isinstance(a, int) and a != b for a, b in zip(value.shape, variable.shape)):
-        raise ShapeError(
-            f"function: the update of {describe(variable)} is {value.type!r}, the variable {variable.type!r}",
-            location=value.location,
-        )
+    return stored_value(f"function: the update of {describe(variable)}", value, variable.dtype)
+
+
+def _fitted(variable: Tensor, value: Tensor) -> Tensor:
+    """The new value of a variable, with symbolic sizes stated to be those of the variable."""
     if value.type == variable.type:
         return value
-    return FUNCTIONS["broadcast_to"](value, variable.shape)  # states that the symbolic sizes are the variable's
+    message = f"function: the update of {describe(variable)} is {value.type!r}, the variable {variable.type!r}"
+    if value.dtype != variable.dtype:
+        hint = f"cast it: .astype({variable.dtype.name!r})"
+        raise DTypeError(message, location=value.location, hint=hint)
+    if value.ndim != variable.ndim or any(isinstance(a, int) and a != b for a, b in zip(value.shape, variable.shape)):
+        raise ShapeError(message, location=value.location)
+    return FUNCTIONS["broadcast_to"](value, variable.shape)
 
 
 def _given(tensor: Tensor, value: Any) -> Tensor:
-    replacement = value if isinstance(value, Tensor) else cast(as_tensor(value), tensor.dtype)
+    replacement = stored_value(f"function: the given for {describe(tensor)}", value, tensor.dtype)
     if replacement.dtype != tensor.dtype:
         raise DTypeError(
             f"function: the given for {describe(tensor)} is {replacement.type!r}, the tensor {tensor.type!r}",

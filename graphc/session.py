@@ -33,7 +33,7 @@ class Session:
 
     def __init__(self, backend: str | None = None) -> None:
         self.backend = backend
-        self._functions: dict[tuple[Any, ...], Function] = {}
+        self._functions: dict[tuple[Any, ...], tuple[Function, list[Tensor]]] = {}
         self._open = True
 
     def run(self, fetches: Structure, feed_dict: Mapping[Tensor, Any] | None = None) -> Any:
@@ -49,19 +49,24 @@ class Session:
         """
         if not self._open:
             raise GraphError("the session is closed", location=here())
+        if not isinstance(feed_dict, Mapping | None):
+            raise FeedError(f"feed_dict: expected a dict, not {type(feed_dict).__name__}", location=here())
         feeds = dict(feed_dict or {})
         for key in feeds:
             if not isinstance(key, Tensor):
                 raise FeedError(f"feed_dict: a key must be a tensor, not {type(key).__name__}", location=here())
-        outputs = self.compiled(fetches, list(feeds))(*feeds.values())
-        return unflatten(fetches, outputs)
+        compiled, order = self._compiled(flatten(fetches, "run"), list(feeds))
+        return unflatten(fetches, compiled(*(feeds[t] for t in order)))
 
     def compiled(self, fetches: Structure, fed: list[Tensor]) -> Function:
         """The function that `run` calls for these fetches and fed tensors; compiled at first use."""
-        leaves = flatten(fetches, "run")
-        key = (tuple(leaves), tuple(fed))
+        return self._compiled(flatten(fetches, "run"), fed)[0]
+
+    def _compiled(self, leaves: list[Tensor], fed: list[Tensor]) -> tuple[Function, list[Tensor]]:
+        """The function, and the fed tensors in the order of its inputs: that of the dict it was made for."""
+        key = (tuple(leaves), frozenset(fed))
         if key not in self._functions:
-            self._functions[key] = function(fed, leaves, backend=self.backend, name="run")
+            self._functions[key] = function(fed, leaves, backend=self.backend, name="run"), fed
         return self._functions[key]
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """Outputs in the shape that the user gave them: one tensor, or lists, tuples and dicts of them, nested.
 
-Invariant: `unflatten(structure, flatten(structure))` is the structure itself.
+Invariant: `unflatten(structure, flatten(structure))` is a copy of the structure.
 """
 
 from __future__ import annotations

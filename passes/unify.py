@@ -45,7 +45,8 @@ def unify(graph: Graph) -> Graph:
 def solve(graph: Graph) -> dict[str, Size]:
     """What the graph's constraints make of its symbols: symbol -> a number, or a size of other symbols.
 
-    A number is preferred, then a name that the user gave, then the name that comes first in the inputs.
+    A number is preferred, then a name that the user gave, then the name that comes first in the inputs. Nothing,
+    if the constraints contradict each other (`n == 2`, `n == 3`): then every call is refused anyway.
     """
     rank = {name: ("'" in name, position) for position, name in enumerate(graph.symbols)}
     values: dict[str, Size] = {}
@@ -53,6 +54,8 @@ def solve(graph: Graph) -> dict[str, Size]:
         left, right = _resolve(constraint.left, values), _resolve(constraint.right, values)
         if left == right:
             continue
+        if isinstance(left - right, int):
+            return {}
         options = []
         for size, other in ((left, right), (right, left)):
             name = dims.bare_symbol(size)

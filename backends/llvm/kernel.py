@@ -2,12 +2,13 @@
 
 Every kernel has the same calling convention, so that the program's entry needs no special cases:
 
-    [i64] @kernel(ptr input..., ptr output..., [ptr scratch], i64 size..., [ptr error])
+    [i64] @kernel(ptr input..., ptr output..., [ptr scratch], i64 size..., [i64 low, i64 high], [ptr error])
 
 Inputs and outputs are C-contiguous arrays in the operands' dtypes, bool as one byte. `scratch` is there if
-`scratch_bytes` is not 0; it holds nothing between calls. The sizes are the run-time values of `sizes`. A
-kernel with `sites` may fail: it then writes (site number, index, extent) as three i64 to `error` and returns
-1; it returns 0 if all went well. A kernel without sites returns void.
+`scratch_bytes` is not 0; it holds nothing between calls. The sizes are the run-time values of `sizes`.
+`low` and `high` are there if the kernel has a `split`: it then does only those turns of its outermost loop,
+so that threads can share them. A kernel with `sites` may fail: it then writes (site number, index, extent) as
+three i64 to `error` and returns 1; it returns 0 if all went well. A kernel without sites returns void.
 
 Invariant: a kernel knows pointers and extents, never graphs or other kernels; and its text depends only on
 what it computes, so kernels of equal text are one function (`Module.add(deduplicate=True)`).
@@ -32,6 +33,21 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Split:
+    """The loop that threads may share; which thread does which turns never changes a bit of the result.
+
+    Attributes:
+        extents: how many turns it has: the product of these.
+        granule: parts begin at multiples of this many turns.
+        weight: about how long one turn takes, in sixteenths of a nanosecond.
+    """
+
+    extents: tuple[Size, ...]
+    granule: int
+    weight: Size
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """A finished function and its calling convention; see the module docstring.
 
@@ -49,6 +65,7 @@ class Kernel:
     scratch_bytes: Size = 0
     sites: tuple[Site, ...] = ()
     helpers: tuple[Builder, ...] = ()
+    split: Split | None = None
 
 
 def fail_if(b: Builder, condition: Value, error: Value, site: int, index: Value, extent: Value) -> None:
@@ -67,3 +84,8 @@ def named_by_content(function: Builder) -> Builder:
     digest = hashlib.sha256(function.text("0").encode()).hexdigest()[:16]
     function.name = f"{function.name}_{digest}"
     return function
+
+
+def scratch_stride(scratch_bytes: Size) -> Size:
+    """How far apart the scratch of two threads lies: whole cache lines."""
+    return (scratch_bytes + 127) // 64 * 64

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphc.backends.llvm.kernel import Kernel, scratch_stride
 from graphc.backends.llvm.plan import Buffer, Plan
 from graphc.ir import dims
 
@@ -28,7 +29,7 @@ class Layout:
     total: int
 
 
-def layout(plan: Plan, sizes: Mapping[str, int]) -> Layout:
+def layout(plan: Plan, sizes: Mapping[str, int], threads: int = 1) -> Layout:
     """Place the arena's buffers: in order of their first step, each in the lowest gap that is free as long."""
     lifetimes = plan.lifetimes()
     offsets: dict[Buffer, int] = {}
@@ -48,9 +49,17 @@ def layout(plan: Plan, sizes: Mapping[str, int]) -> Layout:
         offsets[buffer] = offset
         placed[buffer] = (offset, size)
     scratch = max(
-        (dims.evaluate(s.kernel.scratch_bytes, sizes) for s in plan.steps if s.kernel is not None), default=0
+        (_scratch(s.kernel, sizes, threads) for s in plan.steps if s.kernel is not None), default=0
     )
     return Layout(offsets, free.end, free.end + _rounded(scratch) + ALIGNMENT)
+
+
+def _scratch(kernel: Kernel, sizes: Mapping[str, int], threads: int) -> int:
+    """Scratch of one kernel: for each thread that may share it."""
+    if kernel.scratch_bytes == 0:
+        return 0
+    one = dims.evaluate(scratch_stride(kernel.scratch_bytes), sizes)
+    return one * threads if kernel.split is not None else one
 
 
 def _rounded(size: int) -> int:

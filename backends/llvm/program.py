@@ -22,6 +22,7 @@ from graphc.backends.llvm.kernel import Kernel, Site
 from graphc.backends.llvm.library import Linked, link, symbol_of
 from graphc.backends.llvm.memory import aligned_bytes, layout
 from graphc.backends.llvm.plan import Buffer, Plan, Step, describe_plan, plan
+from graphc.backends.llvm.threads import pool, thread_count
 from graphc.errors import GraphcError, IndexOutOfBoundsError
 from graphc.ir import dims
 from graphc.ir.evaluate import evaluate_tensor
@@ -52,13 +53,17 @@ class Program:
         self.plan = plan(graph)
         kernels = [s.kernel for s in self.plan.steps if s.kernel is not None]
         symbols: dict[Kernel, str] = {k: symbol_of(k.function) for k in kernels}
-        self._entries = Entries(self.plan, symbols)
+        self._threads = thread_count()
+        self._entries = Entries(self.plan, symbols, self._threads)
         self._variables = [v for v in graph.variables if isinstance(v, Variable)]
         self._native = self._native_parts(container)
         functions, data = self._entries.functions, {}
+        if self._entries.is_shared:
+            data |= pool().symbols
+            pool().start()
         if self._native is not None:
-            functions = [*functions, build_call(self._native.signature, self._entries.functions[0].name)]
-            data = self._native.symbols
+            functions = [*functions, build_call(self._native.signature, "entry0")]
+            data |= self._native.symbols
         self._linked: Linked = link(kernels, functions, data)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._segments = [
@@ -92,7 +97,7 @@ class Program:
 
     def _native_parts(self, container: type | None) -> NativeCall | None:
         """What a native call needs; None where there is none: host steps, or an unknown memory layout."""
-        native = len(self._entries.functions) == len(self._entries.segments) == 1 and abi.native_calls_work()
+        native = self._entries.segments == ["entry0"] and abi.native_calls_work()
         if not native:
             return None
         slots: dict[tuple[str, int], int] = {}
@@ -135,7 +140,7 @@ class _Frames:
     def __init__(self, program: Program, sizes: Mapping[str, int]) -> None:
         self.program = program
         self.sizes = sizes
-        self.layout = layout(program.plan, sizes)
+        self.layout = layout(program.plan, sizes, program._threads)
         self.numbers = [dims.evaluate(size, sizes) for size in program._entries.sizes]
         self.shapes: dict[Buffer, tuple[int, ...]] = {
             b: tuple(dims.evaluate(s, sizes) for s in b.type.shape) for b in program.plan.buffers

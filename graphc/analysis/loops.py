@@ -172,9 +172,9 @@ def _reduction_position(tensor: Tensor, at: Position, reduced: Sequence[LoopDim]
     )
 
 
-def is_trivial_reduction(tensor: Tensor) -> bool:
-    """Whether a reduction folds only axes of extent 1, so that it copies."""
-    return all(tensor.inputs[0].shape[axis] == 1 for axis in tensor.attrs["axis"])
+def folds(tensor: Tensor) -> bool:
+    """Whether the tensor is a reduction that needs loops; one over axes of extent 1 only copies."""
+    return tensor.op.name in REDUCTIONS and any(tensor.inputs[0].shape[a] != 1 for a in tensor.attrs["axis"])
 
 
 class Nest:
@@ -196,7 +196,7 @@ class Nest:
     @classmethod
     def around(cls, tensor: Tensor) -> Nest:
         """The nest that computes one tensor."""
-        if tensor.op.name in REDUCTIONS and not is_trivial_reduction(tensor):
+        if folds(tensor):
             dims = [None if size == 1 else LoopDim(size) for size in tensor.inputs[0].shape]
             axes = tensor.attrs["axis"]
             nest = cls(
@@ -222,7 +222,7 @@ class Nest:
     @classmethod
     def fitted(cls, outputs: Sequence[Tensor], members: Sequence[Tensor]) -> Nest | str:
         """The nest of these results and members, or why there is none; see `of`."""
-        reductions = [t for t in members if t.op.name in REDUCTIONS and not is_trivial_reduction(t)]
+        reductions = [t for t in members if folds(t)]
         nest = cls.around(reductions[0] if reductions else max(outputs, key=lambda t: _loops_in(t.shape)))
         results = set(outputs)
         for tensor in reversed(members):
@@ -254,12 +254,11 @@ class Nest:
         positions = self.positions.get(tensor) or self._as_result(tensor)
         if positions is None:
             return f"its shape {list(tensor.shape)} is not that of the loops {[str(d.extent) for d in self.dims]}"
-        folds = tensor.op.name in REDUCTIONS and not is_trivial_reduction(tensor)
-        refusal = self._refusal(tensor, positions, is_result, folds)
+        refusal = self._refusal(tensor, positions, is_result)
         if refusal is not None:
             return refusal
         reduced: Sequence[LoopDim] = ()
-        if folds:
+        if folds(tensor):
             fitted = self._fit_reduction(tensor, next(iter(positions)))
             if isinstance(fitted, str):
                 return fitted
@@ -281,16 +280,15 @@ class Nest:
                 return {tuple(None if size == 1 else next(rest) for size in tensor.shape): None}
         return None
 
-    def _refusal(
-        self, tensor: Tensor, positions: dict[Position, None], is_result: bool, folds: bool
-    ) -> str | None:
+    def _refusal(self, tensor: Tensor, positions: dict[Position, None], is_result: bool) -> str | None:
+        """Why a tensor that is read at these positions cannot be computed in the nest, whatever its operands."""
         name = tensor.op.name
         if len(positions) > _POSITION_LIMIT:
             return f"it is read at {len(positions)} different positions"
         whole = all(_is_at(at, self.dims) or _is_at(at, self.kept) for at in positions)
         if is_result and not (whole and len(positions) == 1):
             return "it is a result, but the loops do not visit each of its elements once"
-        if folds and not (len(positions) == 1 and _is_plain(next(iter(positions)))):
+        if folds(tensor) and not (len(positions) == 1 and _is_plain(next(iter(positions)))):
             return "a reduction's result must be read as it is, not through a slice or gather"
         if tensor.op.has(Trait.FALLIBLE) and not (whole and len(positions) == 1):
             return f"{name} may fail, so each of its elements must be computed"

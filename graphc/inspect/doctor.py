@@ -34,7 +34,7 @@ def report() -> str:
         ("settings", _settings()), ("self-test", _self_test()),
     ):  # fmt: skip
         lines.append(title)
-        lines += [f"  {name:<16} {value}" for name, value in facts]
+        lines += [f"  {name:<18} {value}" for name, value in facts]
     return "\n".join(lines)
 
 
@@ -73,7 +73,12 @@ def _threads() -> Iterator[tuple[str, str]]:
     yield "affinity", f"this process may use {usable}"
     quota = cgroup_quota()
     yield "cgroup quota", "none" if quota is None else f"{quota:g} processors"
-    yield "graphc uses", "1"  # the LLVM backend's code is single-threaded so far
+    try:
+        from graphc.backends.llvm.threads import thread_count
+
+        yield "graphc uses", str(thread_count())
+    except Exception as error:  # a wrong GRAPHC_NUM_THREADS, or no llvmlite
+        yield "graphc uses", f"unknown: {error}"
 
 
 def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:

@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from graphc.errors import ArgumentError
 from graphc.inspect.debug import body_ops
@@ -49,6 +49,8 @@ _COLOURS = {
     "result": ("#1e293b", "#1e293b", "#f8fafc"),
 }
 _MATRIX = frozenset({"matmul", "solve", "cholesky", "inv", "det", "slogdet", "svd", "eigh", "qr"})
+#: All that is not a `Char` of XML 1.0, section 2.2.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
@@ -190,6 +192,11 @@ def _plain(text: str) -> str:
     return re.sub(r"(?<=\w)'\d+", "", text)
 
 
+def _text(text: str) -> str:
+    """Text for XML: markup escaped, and characters that XML cannot hold at all replaced."""
+    return saxutils.escape(_FORBIDDEN.sub("\ufffd", text))
+
+
 def _is_inlined(tensor: Tensor) -> bool:
     """Whether a tensor has no box of its own: scalar constants and sizes stand in those of their users."""
     return bool(_scalar(tensor))
@@ -229,7 +236,7 @@ def _svg(picture: _Picture, layout: Layout, width: float, height: float) -> Iter
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{_FONT}" font-size="12">'
     )
-    yield f"<title>{escape(picture.graph.name)}</title>"
+    yield f"<title>{_text(picture.graph.name)}</title>"
     yield (
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0,0.5 L8,4 L0,7.5 z" fill="#94a3b8"/></marker></defs>'
@@ -251,12 +258,12 @@ def _header(picture: _Picture) -> Iterator[str]:
     symbols = f", sizes {_plain(', '.join(graph.symbols))}" if graph.symbols else ""
     yield (
         f'<text x="{_MARGIN}" y="{_MARGIN + 12}" font-size="16" font-weight="600" fill="#0f172a">'
-        f"{escape('@' + graph.name)}</text>"
+        f"{_text('@' + graph.name)}</text>"
     )
     text = f"{len(graph.tensors)} tensors{symbols}"
     if picture.left_out:
         text += f"; the first {picture.left_out} are left out, since nobody can read so large a picture"
-    yield f'<text x="{_MARGIN}" y="{_MARGIN + 31}" fill="#64748b">{escape(text)}</text>'
+    yield f'<text x="{_MARGIN}" y="{_MARGIN + 31}" fill="#64748b">{_text(text)}</text>'
 
 
 def _edge(route: Sequence[Point], dashed: bool) -> str:
@@ -274,7 +281,7 @@ def _box(box: _Box, centre: Point) -> Iterator[str]:
     x, y = centre[0] - width / 2, centre[1] - height / 2
     fill, border, ink = _COLOURS[box.kind]
     radius = height / 2 if box.kind in ("input", "variable", "result") else 7
-    yield f"<g><title>{escape(box.tooltip)}</title>"
+    yield f"<g><title>{_text(box.tooltip)}</title>"
     yield (
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{min(radius, 22):.1f}" '
         f'fill="{fill}" stroke="{border}" stroke-width="1.3"/>'
@@ -286,7 +293,7 @@ def _box(box: _Box, centre: Point) -> Iterator[str]:
         faint = ' fill-opacity="0.72"' if last else ""
         yield (
             f'<text x="{centre[0]:.1f}" y="{baseline:.1f}" text-anchor="middle" fill="{ink}"{weight}{faint}>'
-            f"{escape(line)}</text>"
+            f"{_text(line)}</text>"
         )
     yield "</g>"
 
@@ -299,7 +306,7 @@ def _legend(picture: _Picture, height: float) -> Iterator[str]:
         swatch = f'x="{x:.0f}" y="{y - 10:.0f}" width="12" height="12" rx="3"'
         yield f'<rect {swatch} fill="{fill}" stroke="{border}"/>'
         yield f'<text x="{x + 18:.0f}" y="{y:.0f}" font-size="11" fill="#475569">{kind}</text>'
-        x += 34 + len(kind) * 7.0
+        x += 38 + len(kind) * 7.0
 
 
 __all__ = ["LIMIT", "Drawing", "draw"]

@@ -6,11 +6,13 @@ rule, and every error of a type rule leaves here with the op, the operands' type
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GraphcError
+from graphc.ir.acceptance import accept
 from graphc.ir.dims import Dim
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS, OpDef
@@ -74,6 +76,8 @@ def constant(value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     """
     if isinstance(value, Tensor):
         raise DTypeError(f"constant: {describe(value)} is a tensor already", location=here())
+    if isinstance(value, Dim):
+        raise DTypeError(f"constant: the size {value} is symbolic: it has no value before the call", location=here())
     try:
         wanted = None if dtype is None else as_dtype(dtype)
         array = np.array(value, dtype=wanted, order="C", copy=True)
@@ -81,10 +85,10 @@ def constant(value: Any, dtype: Any = None, name: str | None = None) -> Tensor:
     except GraphcError as error:
         raise type(error)(f"constant: {error.message}", location=here(), hint=error.hint) from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise DTypeError(f"constant: {value!r} is not an array: {error}", location=here()) from None
+        raise DTypeError(f"constant: {reprlib.repr(value)} is not an array: {error}", location=here()) from None
     array = np.array(array, dtype=found, order="C", subok=False)
     array.setflags(write=False)
-    return apply(OPS["const"], hint=name, value=array)
+    return apply(OPS["const"], hint=checked_name("constant", name), value=array)
 
 
 def as_tensor(value: TensorLike, dtype: Any = None) -> Tensor:
@@ -147,6 +151,40 @@ def weak_constant(value: TensorLike, dtype: np.dtype[Any]) -> Tensor:
     return cast(as_tensor(value), dtype)
 
 
+def stored_value(what: str, value: TensorLike, dtype: np.dtype[Any]) -> Tensor:
+    """What is to be stored in, or to stand in for, a tensor of `dtype`: a tensor as it is, else a constant.
+
+    Args:
+        what: the subject of messages, such as "function: the update of 'w'".
+        value: a tensor, or what `acceptance.accept` takes.
+        dtype: of the constant.
+
+    Raises:
+        DTypeError: an array or number that `dtype` cannot hold, or no array.
+    """
+    if isinstance(value, Dim):
+        return cast(as_tensor(value), dtype)
+    if isinstance(value, Tensor):
+        return value
+    try:
+        return constant(accept(value, dtype, "same_kind"))
+    except GraphcError as error:
+        raise type(error)(f"{what}: {dtype} {error.message}", location=here(), hint=error.hint) from None
+    except (TypeError, ValueError) as error:
+        raise DTypeError(f"{what}: not an array: {error}", location=here()) from None
+
+
+def checked_name(function: str, name: Any) -> str | None:
+    """`name`, checked to be what can name a tensor.
+
+    Raises:
+        ArgumentError: it is neither a string nor None.
+    """
+    if name is None or isinstance(name, str):
+        return name
+    raise ArgumentError(f"{function}: name must be a string, not {type(name).__name__}", location=here())
+
+
 def expect_tensor(function: str, argument: str, value: Any) -> Tensor:
     """`value`, checked to be a tensor (for arguments where an array makes no sense).
 
@@ -161,6 +199,6 @@ def expect_tensor(function: str, argument: str, value: Any) -> Tensor:
 
 
 __all__ = [
-    "TensorLike", "TensorType", "apply", "as_tensor", "cast", "constant", "expect_tensor", "promote",
-    "result_dtype", "unpack", "weak_constant",
+    "TensorLike", "TensorType", "apply", "as_tensor", "cast", "checked_name", "constant", "expect_tensor", "promote",
+    "result_dtype", "stored_value", "unpack", "weak_constant",
 ]

@@ -44,12 +44,16 @@ def close(
                 location=tensor.location,
                 hint=f"add {tensor.hint or 'it'} to the inputs, or feed it",
             )
-    _check_symbols(graph)
+    check_symbols(graph)
     return replace(graph, constraints=tuple(constraints_of(graph)))
 
 
-def _check_symbols(graph: Graph) -> None:
-    """Every symbol in use is a bare extent of some input, so that a call can read its value off."""
+def check_symbols(graph: Graph) -> None:
+    """Check that every symbol in use is a bare extent of some input, so that a call can read its value off.
+
+    Raises:
+        GraphError: one is not.
+    """
     bound = {dims.bare_symbol(s) for t in graph.inputs for s in t.shape}
     for tensor in graph.tensors:
         for size in sizes_of(tensor):

@@ -5,7 +5,8 @@ symbol (`batch`) or a call (`n//2`, `max(n,1)`) whose arguments are sizes again.
 extents, so they are never negative.
 
 Invariant: equal expressions have equal `terms`, so `==` and `hash` are structural and cheap, and an
-expression without symbols is always a plain `int`.
+expression without symbols is always a plain `int`. Calls nest at most `DEPTH_LIMIT` deep and an expression has
+at most `ATOM_LIMIT` atoms, so what recurses over them ends soon, whatever text they were read from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Union
+
+from graphc.errors import ShapeError
+
+DEPTH_LIMIT = 40
+ATOM_LIMIT = 2000
+DIGIT_LIMIT = 1000  # Python refuses to print integers of more than 4300
 
 Size = Union[int, "Dim"]
 
@@ -45,6 +52,14 @@ def _atomic(size: Size) -> str:
 class Dim:
     """An integer expression of named symbols, such as `2*n+1` or `(h-2)//2`.
 
+    Attributes:
+        terms: monomials with their coefficients, in the order in which they print.
+        depth: how deep calls nest, counting this size.
+        atoms: how many symbols and calls it is made of, with those inside calls.
+
+    Raises:
+        ShapeError: it is larger than `DEPTH_LIMIT`, `ATOM_LIMIT` or `DIGIT_LIMIT` allow.
+
     >>> n = symbol("n")
     >>> (n + 1) * 2 - n
     Dim('n+2')
@@ -54,10 +69,18 @@ class Dim:
     0
     """
 
-    __slots__ = ("_hash", "_text", "terms")
+    __slots__ = ("_hash", "_text", "atoms", "depth", "terms")
     terms: tuple[tuple[Monomial, int], ...]
 
     def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        atoms = [atom for monomial, _ in terms for atom in monomial]
+        inner = [a for atom in atoms if isinstance(atom, Call) for a in atom.args if isinstance(a, Dim)]
+        self.depth: int = 1 + max((size.depth for size in inner), default=0)
+        self.atoms: int = len(atoms) + sum(size.atoms for size in inner)
+        if self.depth > DEPTH_LIMIT or self.atoms > ATOM_LIMIT:
+            raise ShapeError(f"a size has grown to {self.atoms} parts, {self.depth} deep: that is too large")
+        if any(abs(coefficient) >= 10**DIGIT_LIMIT for _, coefficient in terms):
+            raise ShapeError(f"a size has a factor of more than {DIGIT_LIMIT} digits")
         self.terms = terms
         self._hash = hash(terms)
         self._text: str | None = None  # made when first asked for: terms are put in order by it
@@ -81,6 +104,8 @@ class Dim:
         return self * -1
 
     def __sub__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         return self + other * -1
 
     def __rsub__(self, other: Size) -> Size:
@@ -102,12 +127,19 @@ class Dim:
         return floordiv(self, other)
 
     def __rfloordiv__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
         return floordiv(other, self)
 
     def __mod__(self, other: Size) -> Size:
         if not isinstance(other, _SIZES):
             return NotImplemented
         return self - floordiv(self, other) * other
+
+    def __rmod__(self, other: Size) -> Size:
+        if not isinstance(other, _SIZES):
+            return NotImplemented
+        return other - floordiv(other, self) * self
 
     def __bool__(self) -> bool:
         raise TypeError(f"the size {self} is symbolic: it has no value before the call")
@@ -164,7 +196,7 @@ def symbol(name: str) -> Dim:
     True
     """
     if not re.fullmatch(r"[A-Za-z_][\w.']*", name) or name in ("max", "min"):
-        raise ValueError(f"{name!r} is not a name for a dimension: use letters, digits and underscores")
+        raise ValueError(f"{name[:80]!r} is not a name for a dimension: use letters, digits and underscores")
     return Dim((((name,), 1),))
 
 
@@ -189,7 +221,13 @@ def fresh_symbol(base: str) -> Dim:
 
 
 def floordiv(a: Size, b: Size) -> Size:
-    """`a // b`, with the part of `a` that `b` divides taken out of the floor."""
+    """`a // b`, with the part of `a` that `b` divides taken out of the floor.
+
+    >>> n = symbol("n")
+    >>> floordiv(2 * n + 5, 2), floordiv(floordiv(n + 1, 2) + 1, 3)
+    (Dim('n+2'), Dim('(n+3)//6'))
+    """
+    a, b = (s if isinstance(s, Dim) else int(s) for s in (a, b))  # NumPy's integers are sizes too
     if isinstance(a, int) and isinstance(b, int):
         return a // b if b else 0
     if b == 1 or a == 0:
@@ -201,6 +239,14 @@ def floordiv(a: Size, b: Size) -> Size:
         return whole
     if isinstance(b, int) and isinstance(rest, int):
         return whole + rest // b
+    if isinstance(b, int) and b > 0 and isinstance(rest, Dim):
+        # (p//q + r)//b is (p + r*q)//(q*b): slices of slices stay as short as one slice.
+        (monomial, factor), *others = rest.terms
+        inner = monomial[0] if len(monomial) == 1 else None
+        if isinstance(inner, Call) and inner.name == "floordiv" and factor == 1 and all(m == () for m, _ in others):
+            first, second = inner.args
+            if isinstance(second, int) and second > 0:
+                return whole + floordiv(first + (rest - Dim(((monomial, 1),))) * second, second * b)
     return whole + Dim((((Call("floordiv", (rest, b)),), 1),))
 
 
@@ -228,6 +274,7 @@ def _divide_terms(a: Size, b: Size) -> tuple[Size, Size]:
 
 
 _CASE_LIMIT = 6  # calls in one size that are taken apart; the work doubles with each
+_CASE_ATOMS = 40  # and with those inside them, so that no size takes long to judge
 
 
 @functools.lru_cache(maxsize=4096)  # the same few sizes are asked about at every tensor
@@ -253,7 +300,7 @@ def _never_negative_by_cases(size: Dim) -> bool:
     `min` mirrors that; and `r-d+1 <= d*(r//d) <= r`.
     """
     alone = [(m[0], c) for m, c in size.terms if len(m) == 1 and isinstance(m[0], Call)]
-    if not alone or len(alone) > _CASE_LIMIT:
+    if not alone or len(alone) > _CASE_LIMIT or size.atoms > _CASE_ATOMS:
         return False
     # Where both cases must do comes first: which bound serves the other calls may depend on the case. A floor
     # comes last: its bound forgets that the same floor may stand elsewhere.
@@ -394,18 +441,27 @@ def parse_size(text: str) -> Size:
     Dim('((h-2)//3)+1')
     >>> parse_size(str(parse_size("(h-2)//3+1"))) == parse_size("(h-2)//3+1")
     True
+
+    Raises:
+        ValueError: it is no size, or one that is too large to work with.
     """
+    shown = repr(text if len(text) < 80 else text[:80] + "...")
     tokens: list[str] = []
-    position = 0
+    position = nesting = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if not match:
-            raise ValueError(f"not a size: {text!r}")
+            raise ValueError(f"not a size: {shown}")
         tokens.append(match.group(match.lastindex or 0))
         position = match.end()
+        nesting += (tokens[-1] == "(") - (tokens[-1] == ")")
+        if nesting > DEPTH_LIMIT:
+            raise ValueError(f"a size nests deeper than {DEPTH_LIMIT}: {shown}")
     size, rest = _parse_sum(tokens, 0)
     if rest != len(tokens):
-        raise ValueError(f"not a size: {text!r}")
+        raise ValueError(f"not a size: {shown}")
+    if isinstance(size, int) and abs(size) >= 10**DIGIT_LIMIT:
+        raise ValueError(f"a number of more than {DIGIT_LIMIT} digits: {shown}")
     return size
 
 

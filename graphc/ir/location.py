@@ -33,7 +33,9 @@ class Location:
         where = f" in {self.function}" if self.function not in ("<module>", "") else ""
         via = "".join(f" ({reason})" for reason in self.via)
         lines = [f"  --> {display_path(self.file)}:{self.line}{where}{via}"]
-        source = linecache.getline(self.file, self.line).rstrip()
+        # A location may stem from a text that somebody else wrote: it must not open whatever file that names.
+        is_python = self.file.endswith((".py", ">"))  # ">": the console, a notebook cell, a doctest
+        source = linecache.getline(self.file, self.line).rstrip() if is_python else ""
         if source:
             lines.append(f"{self.line:5d} | {source}")
         return lines

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, FeedError, ShapeError
+from graphc.errors import DTypeError, FeedError, GraphcError, ShapeError
+from graphc.ir.acceptance import accept
 from graphc.ir.dims import Size
 from graphc.ir.location import Location
 from graphc.ir.opdef import Attrs, OpDef
@@ -132,26 +133,28 @@ class Variable(Tensor):
         """Overwrite the stored value now.
 
         Args:
-            value: anything NumPy can cast to the variable's dtype by `same_kind` and of exactly its shape.
+            value: Python numbers that the dtype can hold, or an array that NumPy casts to it by `same_kind`; of
+                exactly the variable's shape.
 
         Raises:
             ShapeError: another shape.
             DTypeError: a dtype that would lose values.
+            FeedError: not an array.
 
         >>> import graphc as gc
         >>> w = gc.variable([1.0, 2.0], name="w")
         >>> w.assign([3.0, 4.0]); w.value
         array([3., 4.])
         """
+        what = f"assign to {describe(self)}: {self.type!r}"
         try:
-            array = np.asarray(value)
+            array = accept(value, self._storage.dtype, "same_kind")
+        except GraphcError as error:
+            raise type(error)(f"{what} {error.message}", hint=error.hint) from None
         except (TypeError, ValueError) as error:
-            raise FeedError(f"assign to {describe(self)}: not an array: {error}") from None
+            raise FeedError(f"{what} cannot take what is not an array: {error}") from None
         if array.shape != self._storage.shape:
-            raise ShapeError(f"assign to {describe(self)}: it has type {self.type}, the value has shape {array.shape}")
-        weak = isinstance(value, (bool, int, float, list, tuple))
-        if not np.can_cast(array.dtype, self._storage.dtype, "same_kind") and not (weak and array.dtype.kind in "bif"):
-            raise DTypeError(f"assign to {describe(self)}: cannot store {array.dtype} in {self._storage.dtype}")
+            raise ShapeError(f"{what} cannot take an array of shape {array.shape}")
         with self.lock:
             self._storage[...] = array
 

@@ -34,36 +34,51 @@ def print_graph(graph: Graph, *, locations: bool = True) -> str:
 def tensor_names(graph: Graph) -> dict[Tensor, str]:
     """The name that each tensor of `graph` prints under, without the `%`."""
     names: dict[Tensor, str] = {}
-    taken: set[str] = set()
+    given = _Names()
     count = 0
     for tensor in graph.tensors:
         if tensor.hint:
-            base = re.sub(r"[^\w.]", "_", tensor.hint)
-            base = base if re.match(r"[A-Za-z_]", base) else f"_{base}"
-            name, suffix = base, 0
-            while name in taken:
-                suffix += 1
-                name = f"{base}.{suffix}"
+            names[tensor] = given.unused(tensor.hint)
         else:
-            name = str(count)
+            names[tensor] = str(count)
             count += 1
-        taken.add(name)
-        names[tensor] = name
+    for variable, _ in graph.updates:  # a variable that is only written still needs a line
+        if variable not in names:
+            names[variable] = given.unused(variable.hint or "variable")
     return names
+
+
+class _Names:
+    """Gives names out, each once; `x` is followed by `x.1`, `x.2`, ..."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._suffix: dict[str, int] = {}  # of the last name made from each base, so that no search starts anew
+
+    def unused(self, wanted: str) -> str:
+        """`wanted`, with what the text form does not allow replaced, and a suffix if it is taken."""
+        base = re.sub(r"[^\w.]", "_", wanted)
+        base = base if re.match(r"[A-Za-z_]", base) else f"_{base}"
+        name, suffix = base, self._suffix.get(base, 0)
+        while name in self._taken:
+            suffix += 1
+            name = f"{base}.{suffix}"
+        self._taken.add(name)
+        self._suffix[base] = suffix
+        return name
 
 
 def _graph_lines(graph: Graph, locations: bool) -> list[str]:
     names = tensor_names(graph)
-    for variable, _ in graph.updates:  # a variable that is only written still needs a line
-        if variable not in names:
-            names[variable] = _unused_name(variable.hint or "variable", set(names.values()))
     parameters = ", ".join(f"%{names[t]}: {t.type!r}" for t in graph.inputs)
-    lines = [f"graph @{graph.name}({parameters}) {{"]
+    name = re.sub(r"[^\w.<>-]", "_", graph.name) or "_"
+    lines = [f"graph @{name}({parameters}) {{"]
     for constraint in graph.constraints:
         text = f"  require {constraint.left} == {constraint.right} by {constraint.reason}"
         lines.append(_commented(text, constraint.location if locations else None))
     given = set(graph.inputs)
-    written_only = [v for v, _ in graph.updates if v not in set(graph.tensors)]
+    read = set(graph.tensors)
+    written_only = [v for v, _ in graph.updates if v not in read]
     for tensor in (*written_only, *graph.tensors):
         if tensor not in given:
             lines += _tensor_lines(tensor, names, locations)
@@ -71,14 +86,6 @@ def _graph_lines(graph: Graph, locations: bool) -> list[str]:
     lines.append(("  return " + ", ".join(f"%{names[t]}" for t in graph.outputs)).rstrip())
     lines.append("}")
     return lines
-
-
-def _unused_name(base: str, taken: set[str]) -> str:
-    name, suffix = re.sub(r"[^\w.]", "_", base), 0
-    while name in taken:
-        suffix += 1
-        name = f"{base}.{suffix}"
-    return name
 
 
 def _tensor_lines(tensor: Tensor, names: dict[Tensor, str], locations: bool) -> list[str]:

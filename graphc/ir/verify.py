@@ -101,7 +101,7 @@ def verify(graph: Graph) -> None:
                 location=tensor.location,
             )
     for variable, value in graph.updates:
-        if variable.type != value.type:
+        if variable.op.name != "variable" or variable.type != value.type:
             raise VerifyError(
                 f"in graph {graph.name}: update of {describe(variable)}, {variable.type!r}, with {value.type!r}",
                 location=value.location,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphc.errors import ArgumentError, DTypeError, GraphError, ShapeError
-from graphc.ir.build import apply, as_tensor, cast
+from graphc.ir.build import apply, stored_value
 from graphc.ir.graph import topological_order
 from graphc.ir.location import here
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, Trait, define
@@ -43,7 +43,7 @@ def assign(variable: Tensor, value: Any) -> Tensor:
 
     Raises:
         ArgumentError: the first argument is no variable.
-        ShapeError, DTypeError: the value does not fit the variable.
+        ShapeError, DTypeError: the value does not fit the variable; there is no broadcasting.
 
     >>> import graphc as gc
     >>> w = gc.variable([1.0, 2.0])
@@ -55,8 +55,7 @@ def assign(variable: Tensor, value: Any) -> Tensor:
     """
     if not isinstance(variable, Variable):
         raise ArgumentError("assign: the first argument must be a variable", location=here())
-    tensor = as_tensor(value) if isinstance(value, Tensor) else cast(as_tensor(value), variable.dtype)
-    return apply(_ASSIGN, variable, tensor)
+    return apply(_ASSIGN, variable, stored_value(f"assign to {describe(variable)}", value, variable.dtype))
 
 
 def assign_add(variable: Tensor, value: Any) -> Tensor:

@@ -5,13 +5,15 @@ Invariant: placeholders and variables are the only tensors whose value is not in
 
 from __future__ import annotations
 
+import re
+import reprlib
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError
 from graphc.ir import dims
-from graphc.ir.build import apply, as_tensor, cast, constant
+from graphc.ir.build import apply, as_tensor, cast, checked_name, constant
 from graphc.ir.dims import Size
 from graphc.ir.location import here
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS, Trait, define, public
@@ -104,12 +106,12 @@ def placeholder(shape: Any = (), dtype: Any = "float32", name: str | None = None
         type_ = TensorType(as_dtype(dtype), extents)
     except (ShapeError, DTypeError) as error:
         raise type(error)(f"placeholder: {error.message}", location=here(), hint=error.hint) from None
-    return Tensor(OPS["placeholder"], (), {}, type_, here(), name)
+    return Tensor(OPS["placeholder"], (), {}, type_, here(), checked_name("placeholder", name))
 
 
 def _extent(entry: Any, axis: int, name: str | None) -> Size:
     if entry is None:
-        base = name if name is not None and name.isidentifier() else "n"
+        base = name if isinstance(name, str) and re.fullmatch(r"[A-Za-z_]\w*", name) else "n"
         return dims.fresh_symbol(f"{base}_{axis}")
     if isinstance(entry, str):
         try:
@@ -142,9 +144,10 @@ def variable(value: Any, dtype: Any = None, name: str | None = None) -> Variable
         storage = np.array(value, dtype=None if dtype is None else as_dtype(dtype), order="C", copy=True, subok=False)
         storage = np.array(storage, dtype=as_dtype(storage.dtype), order="C", copy=True)
     except (TypeError, ValueError, OverflowError) as error:
-        message = error.message if isinstance(error, DTypeError) else f"{value!r} is not an array: {error}"
+        message = error.message if isinstance(error, GraphcError) else f"{reprlib.repr(value)} is not an array: {error}"
         raise DTypeError(f"variable: {message}", location=here()) from None
-    return Variable(OPS["variable"], storage, TensorType(storage.dtype, storage.shape), here(), name)
+    type_ = TensorType(storage.dtype, storage.shape)
+    return Variable(OPS["variable"], storage, type_, here(), checked_name("variable", name))
 
 
 def size_value(size: Size) -> Tensor:

@@ -107,7 +107,8 @@ def test_a_rounding_rewrite_is_not_blamed():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_special_values_agree(dtype):
     x = gc.placeholder(("n",), dtype, name="x")
-    array = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-310, 1e-40, 1e300, 88.0, -745.0]).astype(dtype)
+    with np.errstate(over="ignore"):
+        array = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-310, 1e-40, 1e300, 88.0, -745.0]).astype(dtype)
     outputs = [gc.exp(x), gc.logsumexp(x), gc.softmax(x), gc.max(x), gc.cumsum(x), x / 0.0, gc.floor(x).astype("int32")]
     report = gc.compare(gc.function([x], outputs), array)
     assert report.ok, str(report)

@@ -1,6 +1,7 @@
-import graphc as gc
 import pytest
 from checking import canonical, check, graph, same_values, unchanged
+
+import graphc as gc
 from graphc.ir.close import close
 from graphc.passes.cse import cse
 

@@ -1,5 +1,6 @@
 import pytest
 from checking import canonical, check, graph, unchanged
+
 from graphc.passes.fold import SIZE_LIMIT, fold
 
 

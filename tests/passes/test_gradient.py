@@ -52,7 +52,9 @@ def check_against_differences(inputs, loss, arrays, order=1):
 X, Y = np.array([0.3, -1.2, 0.7]), np.array([[1.1, 0.2, -0.4], [0.5, -0.8, 2.0]])
 
 
-@pytest.mark.parametrize("shapes", [((3,), (2, 3)), ((2, 3), (3,)), ((1, 3), (2, 1)), ((), (2, 3)), ((2, 1, 3), (4, 1))])
+@pytest.mark.parametrize(
+    "shapes", [((3,), (2, 3)), ((2, 3), (3,)), ((1, 3), (2, 1)), ((), (2, 3)), ((2, 1, 3), (4, 1))]
+)
 def test_broadcast_operands_get_their_own_shape(shapes):
     rng = np.random.default_rng(1)
     x, y = (vector(n, s) for n, s in zip("xy", shapes))

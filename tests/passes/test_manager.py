@@ -244,7 +244,7 @@ def test_shuffling_keeps_operands_before_users_and_the_text():
 def test_a_pass_that_depends_on_the_order_is_found():
     def forgets(of: Graph) -> Graph:
         """Takes the second tensor in order for the first operand's sine: right only by luck."""
-        second = [t for t in of.tensors if t.inputs][0]
+        second = next(t for t in of.tensors if t.inputs)
         return of.with_roots([second, *of.roots[1:]])
 
     of = graph("%x: f32[n]", "%0 = exp %x : f32[n]\n%1 = sin %x : f32[n]\nreturn %0, %1")

@@ -23,7 +23,6 @@ from graphc.passes.pipeline import Pass, pass_named
 from graphc.passes.rewrite import Family
 
 
-
 def expect_caught(of: Graph, planted: Pass, **options):
     """The full dial finds the planted bug, by one of a few seeds."""
     optimise(of, native=ALL_NATIVE, check=3, **options)

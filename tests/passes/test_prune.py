@@ -1,5 +1,6 @@
-import graphc as gc
 from checking import canonical, graph
+
+import graphc as gc
 from graphc.ir.close import close
 from graphc.passes.prune import prune
 

@@ -46,7 +46,8 @@ def test_a_number_is_preferred():
         (("n == m+1", "m == 4"), {"n": "5", "m": "4"}),
         (("2*n == 2*m",), {}),
         (("n == max(n,2)",), {}),
-        (("n == 3", "n == 4"), {"n": "3"}),
+        (("n == 3", "n == 4"), {}),
+        (("n == m", "n == m+1"), {}),
     ],
 )
 def test_constraints_are_solved(constraints, expected):
@@ -97,6 +98,13 @@ def test_attributes_bodies_and_sizes_are_rewritten():
 def test_what_cannot_be_expressed_stays_a_constraint():
     found = unify(requiring("%x: f32[n], %y: f32[m]", ["2*n == 3*m"], "%0 = exp %x : f32[n]"))
     assert [str(c) for c in found.constraints] == ["2*n == 3*m"]
+
+
+def test_a_contradiction_is_left_for_the_call_to_refuse():
+    given = requiring("%x: f32[n], %y: f32[2], %z: f32[3]", ["n == 2", "n == 3"], "%0 = add %x, %y : f32[2]\n%1 = add %x, %z : f32[3]\nreturn %0, %1")
+    found = unify(given)
+    verify(found)
+    assert len(found.constraints) == 2
 
 
 def test_every_symbol_that_is_left_is_bound_by_an_input():

@@ -48,7 +48,8 @@ def dots_kernel(product: Product, target: Target) -> Kernel:
     few_rows = _is_few(product.m) and product.transposed_y
     gathers = not few_rows and not product.transposed_y
     element, lanes = memory_type(product.dtype), target.native_lanes(product.dtype)
-    scratch = product.n * product.k * np.dtype(product.dtype).itemsize if gathers else 0
+    # Never 0 bytes where it is there, not even for extents of the number 0: the function has the parameter.
+    scratch = (product.n * product.k + 1) * np.dtype(product.dtype).itemsize if gathers else 0
     b = product.builder(target, scratch=gathers)
     m, k, n = b.param("m"), b.param("k"), b.param("n")
     one = b.i64(1)

@@ -85,9 +85,20 @@ class Frames:
             with self.b.at(section):
                 yield
 
-    def compute(self, make: Callable[..., Value], *operands: Leveled) -> Leveled:
-        """`make(*values)`, in the frame of the innermost operand; scalars are widened to its vectors."""
-        level = max((o.level for o in operands), default=0)
+    @contextmanager
+    def branch(self) -> Iterator[None]:
+        """What is computed inside is forgotten afterwards, since it may not have run."""
+        frame = self._frames[-1]
+        before, frame.cache = frame.cache, dict(frame.cache)
+        yield
+        frame.cache = before
+
+    def compute(self, make: Callable[..., Value], *operands: Leveled, level: int = 0) -> Leveled:
+        """`make(*values)`, in the frame of the innermost operand, or in that of `level` if it is further in.
+
+        Scalars are widened to the operands' vectors.
+        """
+        level = max([level, *(o.level for o in operands)])
         lanes = max((lanes_of(o.value.type) for o in operands), default=1)
         values = [self.splat(o, lanes).value for o in operands]
         with self.at(level):

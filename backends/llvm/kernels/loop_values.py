@@ -16,7 +16,7 @@ from typing import Union
 
 import numpy as np
 
-from graphc.analysis.loops import REDUCTIONS, Mapped, index_operand, is_trivial_reduction, operand_positions
+from graphc.analysis.loops import REDUCTIONS, Mapped, folds, index_operand, operand_positions
 from graphc.backends.llvm.elementwise import lower
 from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, like, memory_type, vector
 from graphc.backends.llvm.kernel import Site, named_by_content
@@ -185,7 +185,7 @@ class Values:
             return self.size(tensor.attrs["size"])
         if name == "iota":
             return self._iota(tensor, at[0])
-        if name in REDUCTIONS and not is_trivial_reduction(tensor):
+        if folds(tensor):
             raise CodegenError(f"loops: {name} is read before it is reduced")
         positions = operand_positions(tensor, at, ())  # type: ignore[arg-type]
         if tensor.inputs and not _computes(tensor):
@@ -210,16 +210,18 @@ class Values:
 
     def _resolved(self, position: Sequence[object]) -> At:
         """A position with its derived entries turned into indices."""
-        return tuple(self._mapped(e) if isinstance(e, Mapped) else e for e in position)  # type: ignore[misc]
+        return tuple(self.mapped(e) if isinstance(e, Mapped) else e for e in position)  # type: ignore[misc]
 
-    def _mapped(self, mapped: Mapped) -> Index:
+    def mapped(self, mapped: Mapped) -> Index:
+        """The index that a slice or gather computes; a gathered one is checked."""
         if mapped.via.op.name == "slice":
             return self._sliced(mapped)
         key = ("index", mapped.via, mapped.axis, mapped.entries)
         found = self.frames.cached(key)
         if found is None:
             indices, position = index_operand(mapped)
-            found = self.frames.put(key, self._checked(mapped, indices, self.value(indices, position)))  # type: ignore[arg-type]
+            value = self.value(indices, position)  # type: ignore[arg-type]
+            found = self.frames.put(key, self._checked(mapped, indices, value, self._level(position)))
         if lanes_of(found.value.type) == 1:
             return Index(found)
         return Index(Leveled(self.b.i64(0), 0), 0, found)
@@ -264,8 +266,16 @@ class Values:
 
     # ---- gathered indices --------------------------------------------------------------------------------
 
-    def _checked(self, mapped: Mapped, indices: Tensor, raw: Leveled) -> Leveled:
-        """Indices as i64, negative ones from the end; leaves the kernel if one is out of bounds."""
+    def _level(self, position: Sequence[object]) -> int:
+        """The frame of the innermost loop that a position moves with."""
+        entries = [e for e in position if isinstance(e, Index)]
+        return max((self._vector_loop().level if e.inner else e.base.level for e in entries), default=0)
+
+    def _checked(self, mapped: Mapped, indices: Tensor, raw: Leveled, level: int) -> Leveled:
+        """Indices as i64, negative ones from the end; leaves the kernel if one is out of bounds.
+
+        They are checked in the frame `level`, not further out: of an empty index tensor no element is wrong.
+        """
         b = self.b
         extent = self.size(mapped.via.inputs[0].shape[mapped.axis])
         site = self._site(mapped)
@@ -282,7 +292,7 @@ class Values:
             self._leave_if(bad, site, wide, extent.value)
             return wrapped
 
-        return self.frames.compute(check, raw, extent)
+        return self.frames.compute(check, raw, extent, level=level)
 
     def _site(self, mapped: Mapped) -> int:
         self.sites.append(Site(mapped.via, mapped.axis))

@@ -12,7 +12,8 @@ Two shapes of nest, by where the last loop stands:
         for reduced loops: store full results            for reduced loops, for vectors: store full results
 
 A vector loop runs twice over one body: the complete vectors, then the tail through stack buffers. A float sum
-is cut into blocks whose partial sums are added up, which keeps its error near that of pairwise summation.
+is cut into blocks, and what is rounded off where their sums are added up is carried along (Knuth's TwoSum, The Art
+of Computer Programming, volume 2, section 4.2.2), which keeps its error below that of pairwise summation.
 
 Invariant: the order in which elements are combined depends on the extents and the lane count only.
 """
@@ -25,10 +26,11 @@ from typing import Any
 
 import numpy as np
 
-from graphc.analysis.loops import ELEMENTARY, EXPENSIVE, REDUCTIONS, LoopDim, Mapped, Nest, Position, is_trivial_reduction
+from graphc.analysis.loops import ELEMENTARY, EXPENSIVE, LoopDim, Mapped, Nest, Position, folds
 from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import Builder, Value, element_bytes, memory_type, register_type, vector
-from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.emitter import EXACT, Builder, Operand, Value, element_bytes, memory_type, register_type, vector
+from graphc.backends.llvm.kernel import Kernel, Split
+from graphc.backends.llvm.kernels.loop_checks import check_without_turns
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
 from graphc.backends.llvm.kernels.loop_values import ABSORBED, ALONG, ZERO, Absorbed, Array, At, Index, Values, VectorLoop
 from graphc.backends.llvm.target import Target, host_target
@@ -107,7 +109,7 @@ class _LoopKernel:
         stages: list[list[Tensor]] = []
         for tensor in self.members:
             needed = max((depth[i] for i in tensor.inputs), default=0)
-            if _folds(tensor):
+            if folds(tensor):
                 if needed == len(stages):
                     stages.append([])
                 stages[needed].append(tensor)
@@ -126,7 +128,7 @@ class _LoopKernel:
         spills: dict[Tensor, Tensor] = {}
         rows = list(self.full)
         for tensor in reversed(self.members):
-            if _folds(tensor):
+            if folds(tensor):
                 continue
             needed = sweeps[tensor]
             dear = tensor.op.name in EXPENSIVE and tensor not in self.full
@@ -147,8 +149,13 @@ class _LoopKernel:
         params = [(f"in{i}", "ptr") for i in range(len(body.inputs))]
         params += [(f"out{i}", "ptr") for i in range(len(body.outputs))]
         rows = [] if self.by_rows else [r for stage in self.stages for r in stage if r not in body.outputs]
+        rows.sort(key=lambda r: -r.dtype.itemsize)  # so that each row begins at a multiple of its elements' size
         params += [("scratch", "ptr")] if rows else []
         params += [(f"size{i}", "i64") for i in range(len(sizes))]
+        outer = self.kept if self.by_rows else self.kept[:-1]
+        inner = [] if self.by_rows else self.kept[-1:]
+        self.split = (outer or inner)[:1] if not rows else []  # a row of scratch is for one thread only
+        params += [("low", "i64"), ("high", "i64")] if self.split else []
         self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
         params += [("error", "ptr")] if self.fallible else []
         self.b = Builder("loops", params, "i64" if self.fallible else "void", target=target)
@@ -166,6 +173,8 @@ class _LoopKernel:
         }
         self.sizes = sizes
         self.scratch_rows = rows
+        # Where the vector loop begins: at `low` where that is the loop which threads share.
+        self.first = Leveled(b.param("low"), 0) if self.split and self.split == inner else ZERO
         self.index: dict[LoopDim, Index | Absorbed] = {}
 
     def _sizes(self) -> tuple[Size, ...]:
@@ -189,6 +198,8 @@ class _LoopKernel:
 
     def kernel(self) -> Kernel:
         """Emit everything."""
+        if self.fallible:
+            check_without_turns(self.nest, self.values)
         outer = self.kept if self.by_rows else self.kept[:-1]
         with contextlib.ExitStack() as stack:
             for group in outer:
@@ -197,11 +208,26 @@ class _LoopKernel:
         if self.fallible:
             self.b.ret(self.b.i64(0))
         helpers = tuple(self.values.helpers.values())
-        return Kernel(self.b, self.sizes, self._scratch_bytes(), tuple(self.values.sites), helpers)
+        split = None
+        if self.split:
+            vectors = self.first is not ZERO
+            split = Split(tuple(_extents(self.split[0])), 4 * self.lanes if vectors else 1, self._weight())
+        return Kernel(self.b, self.sizes, self._scratch_bytes(), tuple(self.values.sites), helpers, split)
+
+    def _weight(self) -> Size:
+        """About how long one turn of the shared loop takes, in sixteenths of a nanosecond."""
+        costs = {True: 8, False: 1}
+        each = sum(costs[t.op.name in ELEMENTARY] for t in self.members) + len(self.body.inputs)
+        inner: Size = 1
+        for dim in self.nest.dims:
+            if dim not in self.split[0]:
+                inner = inner * dim.extent
+        return inner * each
 
     def _scratch_bytes(self) -> Size:
         extents = _extents(self.kept[-1]) if self.kept else ()
-        total: Size = 0
+        # Never 0 bytes where there are rows, not even for an extent of the number 0: the function has the parameter.
+        total: Size = 8 if self.scratch_rows else 0
         for tensor in self.scratch_rows:
             size: Size = tensor.dtype.itemsize
             for extent in extents:
@@ -212,8 +238,11 @@ class _LoopKernel:
     @contextlib.contextmanager
     def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
         """A scalar loop over merged dims."""
-        extent = self.values.product(_extents(group)).value
-        with self.frames.loop(0, extent) as loop:
+        start: Operand = 0
+        stop = self._extent(group)
+        if group in self.split and self.first is ZERO:
+            start, stop = self.b.param("low"), self.b.param("high")
+        with self.frames.loop(start, stop) as loop:
             self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
             yield
 
@@ -231,7 +260,7 @@ class _LoopKernel:
             for tensor in kept:
                 at = self._at(tensor)
                 values.store(self.outputs[tensor], at, values.value(tensor, at))
-        elif rest := [t for t in kept if not _folds(t)]:
+        elif rest := [t for t in kept if not folds(t)]:
             self._store_sweep(rest, [])
         if self.full:
             self._store_sweep(self.full, self.reduced)
@@ -290,6 +319,12 @@ class _LoopKernel:
         self.values.loop = None
         return results
 
+    def _span(self, group: list[LoopDim]) -> Value:
+        """How far the vector loop goes."""
+        if self.first is ZERO:
+            return self._extent(group)
+        return self.b.sub(self.b.param("high"), self.first.value)
+
     def _extent(self, group: list[LoopDim]) -> Value:
         return self.values.product(_extents(group)).value
 
@@ -306,11 +341,11 @@ class _LoopKernel:
                 return
 
             def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
-                self._set_index(inner, ALONG)
+                self._set_index(inner, Index(self.first, 1))
                 self._store(results)
                 return ()
 
-            self._vectors(self._extent(inner), (), body)
+            self._vectors(self._span(inner), (), body)
         values.loop = None
 
     def _vector_group(self, loops: Sequence[list[LoopDim]]) -> list[LoopDim] | None:
@@ -337,9 +372,16 @@ class _LoopKernel:
         """One sweep of the reduced loops, accumulating in registers."""
         b = self.b
         identities = [self._identity(r, self.lanes) for r in stage]
+        sums = [r for r in stage if _rounds(r)]
+        zeros = [self._identity(r, self.lanes) for r in sums]
         number = self.stages.index(list(stage))
-        totals = self._accumulate(stage, number, self.reduced, identities)
-        for reduction, total in zip(stage, totals):
+        found = self._accumulate(stage, number, self.reduced, [*identities, *zeros])
+        lost = dict(zip(sums, found[len(stage) :]))
+        for reduction, total in zip(stage, found):
+            if reduction in lost:  # NaN where the total is infinite or NaN
+                rest = lost[reduction]
+                known = b.select(b.fcmp("ord", rest, rest), rest, self._identity(reduction, self.lanes))
+                total = self._combine(reduction, total, known)
             combined = b.reduce(total, lambda x, y, r=reduction: self._combine(r, x, y))  # type: ignore[misc]
             self.values.results[reduction] = Leveled(combined, self.frames.depth)
 
@@ -354,7 +396,10 @@ class _LoopKernel:
     def _accumulate(
         self, stage: Sequence[Tensor], number: int, loops: Sequence[list[LoopDim]], carried: Sequence[Value]
     ) -> Sequence[Value]:
-        """Fold the operands over `loops`; the last of them as vectors, cut into blocks for float sums."""
+        """Fold the operands over `loops`; the last of them as vectors, cut into blocks for floats.
+
+        `carried` are the totals so far, then what was rounded off of each float sum.
+        """
         frames, b = self.frames, self.b
         group = loops[0]
         if len(loops) > 1:
@@ -370,8 +415,21 @@ class _LoopKernel:
             identities = [self._identity(r, self.lanes) for r in stage]
             first = Leveled(block.index, frames.depth)
             parts = self._accumulate_vectors(stage, number, group, first, count, identities)
-            block.next(*(self._combine(r, x, y) for r, x, y in zip(stage, block.carried, parts)))
+            block.next(*self._add_block(stage, block.carried, parts))
         return block.results
+
+    def _add_block(self, stage: Sequence[Tensor], carried: Sequence[Value], parts: Sequence[Value]) -> list[Value]:
+        """What is carried on: the totals with a block's parts, and the sums' roundings with those of this step."""
+        b = self.b
+        totals = [self._combine(r, x, y) for r, x, y in zip(stage, carried, parts)]
+        roundings = []
+        for reduction, total, x, y in zip(stage, totals, carried, parts):
+            if _rounds(reduction):
+                with b.flags(EXACT):
+                    added = b.fsub(total, x)
+                    rounding = b.fadd(b.fsub(x, b.fsub(total, added)), b.fsub(y, added))
+                    roundings.append(b.fadd(carried[len(stage) + len(roundings)], rounding))
+        return [*totals, *roundings]
 
     def _accumulate_vectors(
         self, stage: Sequence[Tensor], number: int, group: list[LoopDim], first: Leveled, count: Value,
@@ -427,7 +485,7 @@ class _LoopKernel:
         b, values = self.b, self.values
         rows = [self._row(r) for r in stage]
         inner = self.kept[-1]
-        extent = self._extent(inner)
+        extent = self._span(inner)
 
         def clear(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
             for reduction, row in zip(stage, rows):
@@ -440,7 +498,7 @@ class _LoopKernel:
                 stack.enter_context(self._loop_over(group))
 
             def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
-                self._set_index(inner, ALONG)
+                self._set_index(inner, Index(self.first, 1))
                 for reduction, row in zip(stage, rows):
                     operand = self.frames.splat(
                         values.value(reduction.inputs[0], self._operand_at(reduction)), self.lanes
@@ -462,7 +520,7 @@ class _LoopKernel:
         b, values = self.b, self.values
         if reduction in self.outputs:
             output = self.outputs[reduction]
-            self._set_index(self.kept[-1], Index(ZERO))
+            self._set_index(self.kept[-1], Index(self.first))
             pointer = values.address_at(output, self._at(reduction))
         else:
             before = self.scratch_rows[: self.scratch_rows.index(reduction)]
@@ -475,8 +533,9 @@ class _LoopKernel:
         return Array(pointer, (size,), reduction.dtype)
 
 
-def _folds(tensor: Tensor) -> bool:
-    return tensor.op.name in REDUCTIONS and not is_trivial_reduction(tensor)
+def _rounds(reduction: Tensor) -> bool:
+    """Whether it is a sum of floats: what rounding loses of each block's total is added in the end."""
+    return reduction.op.name == "sum" and reduction.dtype.kind == "f"
 
 
 def _extents(group: Sequence[LoopDim]) -> list[Size]:
@@ -494,7 +553,7 @@ def _reaches(start: Tensor, goal: Tensor) -> bool:
         tensor = stack.pop()
         if tensor is goal:
             return True
-        if not _folds(tensor):
+        if not folds(tensor):
             stack.extend(tensor.inputs)
     return False
 
@@ -502,7 +561,7 @@ def _reaches(start: Tensor, goal: Tensor) -> bool:
 def _merged_loops(nest: Nest) -> list[list[LoopDim]]:
     """The loops, with neighbours that every array runs over as one merged into one."""
     positions = [p for at in nest.positions.values() for p in at]
-    for reduction in (t for t in nest.members if _folds(t)):
+    for reduction in (t for t in nest.members if folds(t)):
         loops = iter(nest.dims)
         positions.append(tuple(None if s == 1 else next(loops) for s in reduction.inputs[0].shape))
     apart = {d for p in positions for e in p if isinstance(e, Mapped) for d in _loops_inside(e)}

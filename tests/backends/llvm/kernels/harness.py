@@ -65,6 +65,8 @@ class Compiled:
         if kernel.scratch_bytes != 0:
             arguments.append(scratch.ctypes.data + _MARGIN)
         arguments += [dims.evaluate(size, values) for size in kernel.sizes]
+        if kernel.split is not None:
+            arguments += [0, int(np.prod([dims.evaluate(size, values) for size in kernel.split.extents]))]
         if kernel.sites:
             arguments.append(error.ctypes.data)
         assert len(arguments) == len(kernel.function.params), "the function has other parameters"
