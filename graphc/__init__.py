@@ -1,8 +1,10 @@
 """graphc: define a graph of array mathematics, optimise it by readable passes, run it by NumPy or LLVM."""
 
+import importlib
+from typing import TYPE_CHECKING
+
 import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
 from graphc import linalg
-from graphc.analysis.nx import to_networkx
 from graphc.errors import (
     ArgumentError,
     CheckError,
@@ -23,9 +25,6 @@ from graphc.errors import (
     VerifyError,
 )
 from graphc.function import Function, function
-from graphc.inspect.bisect import bisect_passes
-from graphc.inspect.compare import Comparison, compare
-from graphc.inspect.draw import Drawing, draw
 from graphc.ir.build import constant
 from graphc.ir.graph import Graph
 from graphc.ir.parse import parse
@@ -154,6 +153,35 @@ from graphc.passes import register_pass, register_rule
 from graphc.passes.gradient import grad, jvp, vjp
 from graphc.passes.jacobian import hessian, jacobian
 from graphc.session import Session
+
+if TYPE_CHECKING:
+    from graphc.analysis.nx import to_networkx
+    from graphc.inspect.bisect import bisect_passes
+    from graphc.inspect.compare import Comparison, compare
+    from graphc.inspect.draw import Drawing, draw
+
+# Tools to look into functions are imported when they are first used, so that `import graphc` stays quick.
+_ON_DEMAND = {
+    "Comparison": "graphc.inspect.compare",
+    "Drawing": "graphc.inspect.draw",
+    "bisect_passes": "graphc.inspect.bisect",
+    "compare": "graphc.inspect.compare",
+    "draw": "graphc.inspect.draw",
+    "to_networkx": "graphc.analysis.nx",
+}
+
+
+def __getattr__(name: str) -> object:
+    """The tool called `name`, imported now."""
+    if name not in _ON_DEMAND:
+        raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+    return globals().setdefault(name, getattr(importlib.import_module(_ON_DEMAND[name]), name))
+
+
+def __dir__() -> list[str]:
+    """All names, those on demand included, for completion."""
+    return sorted({*globals(), *_ON_DEMAND})
+
 
 # NumPy's names of the same functions
 absolute = abs

@@ -98,7 +98,8 @@ class Feeder:
             # Lists go in as they came: their numbers are weak, those of an array are not.
             taken = accept(array if hasattr(value, "dtype") else value, dtype, "safe")
         except DTypeError as error:
-            hint = f"pass {label}.astype({dtype.name!r})" if hasattr(value, "dtype") and array.dtype.kind in "biuf" else None
+            castable = hasattr(value, "dtype") and array.dtype.kind in "biuf"
+            hint = f"pass {label}.astype({dtype.name!r})" if castable else None
             raise DTypeError(f"{label}: {tensor.type!r} {error.message}", location=tensor.location, hint=hint) from None
         return np.require(taken, requirements=["C", "A"])
 
@@ -119,7 +120,8 @@ class Feeder:
             for axis, (size, extent) in enumerate(zip(tensor.shape, array.shape)):
                 if extent != (size if isinstance(size, int) else dims.evaluate(size, sizes)):
                     raise ShapeError(
-                        f"{label}: {tensor.type!r} needs extent {size} on axis {axis}, the array has shape {array.shape}",
+                        f"{label}: {tensor.type!r} needs extent {size} on axis {axis}, "
+                        f"the array has shape {array.shape}",
                         location=tensor.location,
                     )
         for constraint in self.graph.constraints:
@@ -130,6 +132,7 @@ class Feeder:
                 # What a slice needs is that a position exists, so NumPy users expect an IndexError.
                 error = IndexOutOfBoundsError if constraint.reason == "slice" else ShapeError
                 raise error(
-                    f"{constraint.reason} needs {constraint.left} == {constraint.right}, but {left} != {right}: {brought}",
+                    f"{constraint.reason} needs {constraint.left} == {constraint.right}, "
+                    f"but {left} != {right}: {brought}",
                     location=constraint.location,
                 )

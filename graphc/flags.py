@@ -20,7 +20,6 @@ from pathlib import Path
 
 from graphc.errors import FlagError
 
-
 HIGHEST_CHECK = 3
 
 

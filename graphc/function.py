@@ -252,7 +252,7 @@ def build_graph(
         if tensor in replaced:
             raise GraphError(f"function: {describe(tensor)} is both an input and a given", location=here())
     fed = _fed_placeholders(inputs)
-    replaced |= {t: placeholder for t, placeholder in zip(inputs, fed) if t is not placeholder}
+    replaced |= {t: given for t, given in zip(inputs, fed) if t is not given}
     roots = [*leaves, *(value for _, value in stored)]
     roots = substitute(roots, replaced) if replaced else roots
     roots, assigned = lift_assignments(roots)
@@ -290,11 +290,13 @@ def _fed_placeholders(inputs: Sequence[Tensor]) -> list[Tensor]:
             return size
         return fresh.setdefault(size, dims.fresh_symbol("fed"))
 
-    return [
-        t if t.op.name == "placeholder"
-        else Tensor(OPS["placeholder"], (), {}, t.tensor_type.with_shape(tuple(map(extent, t.shape))), t.location, t.hint)
-        for t in inputs
-    ]
+    def placeholder(tensor: Tensor) -> Tensor:
+        if tensor.op.name == "placeholder":
+            return tensor
+        type_ = tensor.tensor_type.with_shape(tuple(map(extent, tensor.shape)))
+        return Tensor(OPS["placeholder"], (), {}, type_, tensor.location, tensor.hint)
+
+    return [placeholder(t) for t in inputs]
 
 
 def _new_value(variable: Tensor, value: Any) -> Tensor:

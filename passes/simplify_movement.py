@@ -34,9 +34,9 @@ def same_shape(t: Tensor) -> Tensor | None:
 def broadcast_of_broadcast(t: Tensor) -> Tensor | None:
     """broadcast_to(broadcast_to(x, s), t) -> broadcast_to(x, t)
 
-    %x: f32[3]
-    %0 = broadcast_to %x {shape=(n, 3)} : f32[n,3]
-    %1 = broadcast_to %0 {shape=(m, n, 3)} : f32[m,n,3]
+    %x: f32[n]
+    %0 = broadcast_to %x {shape=(3, n)} : f32[3,n]
+    %1 = broadcast_to %0 {shape=(2, 3, n)} : f32[2,3,n]
     """
     (x,) = t.inputs
     return make("broadcast_to", x.inputs[0], shape=t.shape) if is_op(x, "broadcast_to") else None
@@ -46,9 +46,9 @@ def broadcast_of_broadcast(t: Tensor) -> Tensor | None:
 def broadcast_adds_axes(t: Tensor) -> Tensor | None:
     """broadcast_to(reshape(x, (1, ..., 1) + shape of x), s) -> broadcast_to(x, s)
 
-    %x: f32[3]
-    %0 = reshape %x {shape=(1, 3)} : f32[1,3]
-    %1 = broadcast_to %0 {shape=(n, 3)} : f32[n,3]
+    %x: f32[n]
+    %0 = reshape %x {shape=(1, n)} : f32[1,n]
+    %1 = broadcast_to %0 {shape=(3, n)} : f32[3,n]
     """
     (r,) = t.inputs
     if not is_op(r, "reshape"):

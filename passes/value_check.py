@@ -10,9 +10,10 @@ Invariant: the same graphs and seed give the same verdict.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -189,6 +190,8 @@ def _explained(
 ) -> np.ndarray:
     """Where different rounding explains that `have` is not `want`."""
     root = dict(_named_roots(graph))[name]
+    if values == "better" and _overflows(graph, samples, root):
+        return np.ones(want.shape, bool)  # what comes of an overflow may be any number, or any choice
     runs = [_noisy_run(graph, samples, root, seed + run) for run in range(_NOISY_RUNS)]
     noisy = [value for value in runs if value is not None] or [want]
     unstable = np.zeros(want.shape, bool)
@@ -204,10 +207,7 @@ def _explained(
         allowed = 8 * spread + 16 * np.finfo(want.dtype).eps * scale
         close = finite & (np.abs(have - want) <= allowed) & ((want != 0) | (have != 0) | unstable)
         overflowed = unstable & ~np.all([_same_kind(want, other) for other in noisy], axis=0)
-        result = close | overflowed
-        if values == "better":
-            result |= ~np.isfinite(want)
-    return np.asarray(result)
+    return np.asarray(close | overflowed)
 
 
 def _same_kind(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -220,6 +220,36 @@ def _noisy_run(graph: Graph, samples: Samples, root: Tensor, seed: int) -> np.nd
     None where that makes an op fail.
     """
     rng = np.random.default_rng(seed)
+    return _altered_run(graph, samples, root, lambda tensor, operands, value: _nudged(tensor, value, rng))
+
+
+def _overflows(graph: Graph, samples: Samples, root: Tensor) -> bool:
+    """Whether on the way to `root` infinity or NaN comes out of finite numbers, or NaN out of infinities."""
+    found = False
+
+    def look(tensor: Tensor, operands: list[Any], value: Any) -> Any:
+        nonlocal found
+        floats = [a for a in operands if isinstance(a, np.ndarray) and a.dtype.kind == "f"]
+        for array in value if isinstance(value, tuple) else (value,):
+            if array.dtype.kind == "f" and not tensor.op.has(Trait.SOURCE):
+                if tensor.op.has(Trait.ELEMENTWISE):
+                    none = np.zeros(array.shape, bool)
+                    infinite = functools.reduce(np.logical_or, (~np.isfinite(a) for a in floats), none)
+                    nan = functools.reduce(np.logical_or, (np.isnan(a) for a in floats), none)
+                else:
+                    infinite = np.asarray(any(not np.isfinite(a).all() for a in floats))
+                    nan = np.asarray(any(np.isnan(a).any() for a in floats))
+                found = found or bool(((np.isinf(array) & ~infinite) | (np.isnan(array) & ~nan)).any())
+        return value
+
+    _altered_run(graph, samples, root, look)
+    return found
+
+
+def _altered_run(
+    graph: Graph, samples: Samples, root: Tensor, alter: Callable[[Tensor, list[Any], Any], Any]
+) -> np.ndarray | None:
+    """One root's value, with every value on the way replaced by `alter(tensor, operands, value)`."""
     sizes: Mapping[str, int] = bind_symbols(graph.inputs, samples.arrays)
     values: dict[Tensor, Any] = {**dict(zip(graph.inputs, samples.arrays)), **samples.variables}
     try:
@@ -227,7 +257,7 @@ def _noisy_run(graph: Graph, samples: Samples, root: Tensor, seed: int) -> np.nd
             for tensor in topological_order([root]):
                 if tensor not in values:
                     operands = [values[operand] for operand in tensor.inputs]
-                    values[tensor] = _nudged(tensor, evaluate_tensor(tensor, operands, sizes), rng)
+                    values[tensor] = alter(tensor, operands, evaluate_tensor(tensor, operands, sizes))
     except GraphcError:
         return None
     return np.asarray(values[root])

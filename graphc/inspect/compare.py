@@ -13,7 +13,6 @@ Invariant: no variable of the function is written, and nothing is printed.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -250,7 +249,7 @@ def _median_time(executable: Callable[[Sequence[np.ndarray]], Any], arrays: Sequ
         start = time.perf_counter()
         executable(arrays)
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return sorted(times)[len(times) // 2]
 
 
 __all__ = ["Comparison", "ResultReport", "compare"]

@@ -15,7 +15,6 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from xml.sax import saxutils
 
 from graphc.errors import ArgumentError
 from graphc.inspect.debug import body_ops
@@ -194,7 +193,7 @@ def _plain(text: str) -> str:
 
 def _text(text: str) -> str:
     """Text for XML: markup escaped, and characters that XML cannot hold at all replaced."""
-    return saxutils.escape(_FORBIDDEN.sub("\ufffd", text))
+    return _FORBIDDEN.sub("\ufffd", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _is_inlined(tensor: Tensor) -> bool:

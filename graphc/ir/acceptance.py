@@ -2,7 +2,7 @@
 
 | value | is taken where |
 |---|---|
-| Python numbers, and lists of them | bool -> integer -> float: the dtype is of their kind or of a later one, and holds them |
+| Python numbers, and lists of them | the dtype is of their kind or a later one (bool, integer, float), and holds them |
 | arrays and NumPy scalars | NumPy casts their dtype by the given rule, "safe" or "same_kind" |
 
 Invariant: a Python number is never truncated or wrapped around.

@@ -127,7 +127,8 @@ def result_dtype(*values: TensorLike) -> np.dtype[Any]:
         return np.result_type(*(np.asarray(t).dtype for t in terms))
     found = np.result_type(*terms)
     if found not in SHORT_NAMES:
-        raise DTypeError(f"{', '.join(map(str, terms))} promote to {found}, which graphc does not have", location=here())
+        names = ", ".join(map(str, terms))
+        raise DTypeError(f"{names} promote to {found}, which graphc does not have", location=here())
     return found
 
 
@@ -199,6 +200,6 @@ def expect_tensor(function: str, argument: str, value: Any) -> Tensor:
 
 
 __all__ = [
-    "TensorLike", "TensorType", "apply", "as_tensor", "cast", "checked_name", "constant", "expect_tensor", "promote",
-    "result_dtype", "stored_value", "unpack", "weak_constant",
+    "TensorLike", "TensorType", "apply", "as_tensor", "cast", "checked_name", "constant", "expect_tensor",
+    "promote", "result_dtype", "stored_value", "unpack", "weak_constant",
 ]

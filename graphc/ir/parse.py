@@ -94,7 +94,9 @@ class _Reader:
         return code, location
 
     def error(self, message: str) -> ParseError:
-        number, code, _ = self.lines[min(max(self.position - 1, 0), len(self.lines) - 1)] if self.lines else (0, "", None)
+        if not self.lines:
+            return ParseError(message[:400])
+        number, code, _ = self.lines[min(max(self.position - 1, 0), len(self.lines) - 1)]
         return ParseError(f"line {number}: {message[:400]}\n  {code[:200]}")
 
     def graph(self, depth: int) -> tuple[Graph, str | None]:
@@ -170,26 +172,32 @@ class _Reader:
             tensors[name] = self._make(op_name, inputs, attrs, type_, location, _hint(name))
         except Exception as error:  # rules are written for the front end, which never hands them such attributes
             self.position = start
-            known = isinstance(error, GraphcError)
-            message = error.message if known else f"{op_name} does not take these: {error}"
+            message = error.message if isinstance(error, GraphcError) else f"{op_name} does not take these: {error}"
             raise self.error(message) from None
         if tensors[name].type != type_:
             self.position = start
             raise self.error(f"the written type is {type_!r}, the op gives {tensors[name].type!r}")
 
     def _make(
-        self, op_name: str, inputs: list[Tensor], attrs: dict[str, Any], type_: Type, location: Location, hint: str | None
+        self,
+        op_name: str,
+        inputs: list[Tensor],
+        attrs: dict[str, Any],
+        type_: Type,
+        location: Location,
+        hint: str | None,
     ) -> Tensor:
         op = op_named(op_name)
         if op_name == "placeholder":
             raise ParseError("a placeholder stands in the graph's parameter list")
         if op_name == "variable":
-            if not isinstance(type_, TensorType) or not all(isinstance(s, int) for s in type_.shape):
-                raise ParseError("a variable has a fixed shape")
-            return Variable(op, np.zeros(type_.shape, type_.dtype), type_, location, hint)
+            shape = _fixed_shape(type_)
+            assert isinstance(type_, TensorType)
+            return Variable(op, np.zeros(shape, type_.dtype), type_, location, hint)
         takes_any = bool(op.operands) and op.operands[-1].startswith("*")
         if len(inputs) < len(op.operands) - takes_any or (len(inputs) > len(op.operands) and not takes_any):
-            raise ParseError(f"{op_name} takes the operands {', '.join(op.operands) or 'none'}, the line has {len(inputs)}")
+            names = ", ".join(op.operands) or "none"
+            raise ParseError(f"{op_name} takes the operands {names}; the line has {len(inputs)}")
         if op_name == "const" and not isinstance(attrs.get("value"), np.ndarray):
             attrs["value"] = self._scalar_constant(attrs.get("value"), type_)
         if sorted(attrs) != sorted(op.attrs):
@@ -267,9 +275,9 @@ class _Reader:
         return _scalar(text, type_)
 
     def _array(self, array: np.ndarray, type_: Type) -> np.ndarray:
-        if not isinstance(type_, TensorType) or not all(isinstance(s, int) for s in type_.shape):
-            raise ValueError("an array has a fixed shape")
-        result = np.array(array.reshape(type_.shape), type_.dtype, order="C")
+        shape = _fixed_shape(type_)
+        assert isinstance(type_, TensorType)
+        result = np.array(array.reshape(shape), type_.dtype, order="C")
         result.setflags(write=False)
         return result
 
@@ -284,6 +292,14 @@ def _is_tuple(text: str) -> bool:
         return False
     depths = itertools.accumulate((c == "(") - (c == ")") for c in inner)
     return min(depths, default=0) >= 0 and (not inner or inner.endswith(",") or len(split_top_level(inner)) > 1)
+
+
+def _fixed_shape(type_: Type) -> tuple[int, ...]:
+    shape = type_.shape if isinstance(type_, TensorType) else (None,)
+    fixed = tuple(s for s in shape if isinstance(s, int))
+    if len(fixed) != len(shape):
+        raise ParseError("constants and variables are single arrays of fixed shape")
+    return fixed
 
 
 def _scalar(text: str, type_: Type) -> Any:

@@ -15,6 +15,7 @@ from graphc.ir.dims import Size
 from graphc.ir.graph import Constraint, Graph
 from graphc.ir.opdef import OPS
 from graphc.ir.tensor import Tensor, describe
+from graphc.ir.types import TensorType
 
 
 class _Recorder(threading.local):
@@ -66,7 +67,7 @@ def constraints_of(graph: Graph) -> Iterator[Constraint]:
 
 
 def _shape(tensor: Tensor) -> tuple[Size, ...]:
-    items = getattr(tensor.type, "items", (tensor.type,))
+    items: tuple[TensorType, ...] = getattr(tensor.type, "items", (tensor.type,))
     return tuple(s for item in items for s in item.shape)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from graphc.backends import backend_named
 from graphc.errors import GraphcError, InternalError
-from graphc.function import Function
+from graphc.function import Function, _with_native_call
 from graphc.inspect.agreement import agree, same_bits
 from graphc.inspect.expectation import Expectation
 from graphc.ir import dims
@@ -165,7 +165,29 @@ def all_errors(graph: Graph, run: Run, variables: dict[Tensor, np.ndarray]) -> s
         except GraphcError as error:
             failed.add(tensor)
             found.add(_signature(error))
+            prefix = error.message.partition(": ")[0]
+            found |= {
+                (type(error).__name__, f"{prefix}: {text}")
+                for text in _positions_outside(tensor, [values[t] for t in tensor.inputs])
+            }
     return found
+
+
+def _positions_outside(tensor: Tensor, operands: Sequence[np.ndarray]) -> set[str]:
+    """What an op with positions says of each that is out of bounds; it may meet any of them first."""
+    name = tensor.op.name
+    if name in ("take", "take_along_axis"):
+        pairs = [(tensor.attrs["axis"], operands[1])]
+    elif name in ("gather", "scatter_add", "scatter_set"):
+        pairs = list(enumerate(operands[1 if name == "gather" else 2 :]))
+    else:
+        return set()
+    texts = set()
+    for axis, positions in pairs:
+        size = operands[0].shape[axis]
+        outside = np.unique(positions[(positions >= size) | (positions < -size)])
+        texts |= {f"index {p} is out of bounds for axis {axis} with size {size}" for p in outside}
+    return texts
 
 
 def _signature(error: GraphcError) -> tuple[str, str]:
@@ -179,29 +201,34 @@ def _one_backend(
     try:
         backend = backend_named(name)
         trace = optimise(graph, native=backend.native, skip=settings.skip, check=settings.check)
-        compiled = Function(graph, list(graph.outputs), backend, trace)
+        compiled = _with_native_call(Function(graph, list(graph.outputs), backend, trace))
     except Exception as error:
         return caught(error, name)
     improves = any(rule.startswith("stabilize.") for rule in trace.fired)
     for number, expected in enumerate(expectations):
-        found = _guarded_call(graph, compiled, expected, improves)
+        found = _two_calls(graph, compiled, expected, improves)
         if found is not None:
             found.where, found.run = name, number
             return found
     return None
 
 
-def _guarded_call(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
+def _two_calls(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
+    """By way of Python in guarded memory; then as users call it, which may be native code from the start."""
     try:
         with guarded() as guards:
-            found = _one_call(graph, compiled, expected, improves)
+            found = _one_call(graph, compiled.call, expected, improves)
         overrun = guards.broken()
+        if overrun is not None:
+            return Failure("overrun", "", overrun)
+        return found or _one_call(graph, compiled, expected, improves)
     except Exception as error:  # in the comparison itself
         return caught(error, "")
-    return found if overrun is None else Failure("overrun", "", overrun)
 
 
-def _one_call(graph: Graph, compiled: Function, expected: _Expected, improves: bool) -> Failure | None:
+def _one_call(
+    graph: Graph, compiled: Callable[..., Any], expected: _Expected, improves: bool
+) -> Failure | None:
     for variable, array in zip(graph.variables, expected.run.variables):
         variable.storage[...] = array  # type: ignore[attr-defined]
     before = [a.tobytes() for a in expected.run.arrays]

@@ -1,5 +1,6 @@
 """The GRAPHC_DEBUG ladder: each level prints what the lower ones do, and more; all to the error stream."""
 
+import itertools
 import re
 
 import pytest
@@ -33,7 +34,7 @@ def test_level_1_is_the_pass_table(capfd):
 
 def test_each_level_has_all_of_the_one_below(capfd):
     titles = [re.findall(r"^(?:--|==) ([a-zA-Z ]+)", compiled(capfd, level), re.M) for level in range(1, 6)]
-    for lower, higher in zip(titles, titles[1:]):
+    for lower, higher in itertools.pairwise(titles):
         assert higher[: len(lower)] == lower and len(higher) > len(lower)
     assert titles[1][1:] == ["clusters", "plan"]
     assert {"graph as written", "graph after simplify", "prune changed nothing"} <= set(titles[2])

@@ -108,7 +108,7 @@ def test_layouts_of_random_graphs(seed):
     for (above, below), route in zip(edges, layout.routes):
         assert boxes[above][3] < boxes[below][1]
         assert route[0][1] == boxes[above][3] and route[-1][1] == boxes[below][1]
-        assert all(a[1] < b[1] for a, b in zip(route, route[1:]))
+        assert all(a[1] < b[1] for a, b in itertools.pairwise(route))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -119,7 +119,7 @@ def test_edges_pass_no_box(seed):
     edges = sorted({(int(a), int(b)) for a, b in rng.integers(0, 30, (40, 2)) if a < b})
     layout = lay_out(sizes, edges)
     for (above, below), route in zip(edges, layout.routes):
-        for (x0, y0), (x1, y1) in zip(route, route[1:]):
+        for (x0, y0), (x1, y1) in itertools.pairwise(route):
             for i, (x, y) in enumerate(layout.centres):
                 if i not in (above, below) and x0 == x1:
                     assert not (abs(x - x0) < 30 and y - 15 < (y0 + y1) / 2 < y + 15)

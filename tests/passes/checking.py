@@ -26,7 +26,7 @@ SEEDS = range(4)
 def graph(parameters: str, body: str) -> Graph:
     """The graph of some parameters and lines of IR, of which the last is the result."""
     lines = inspect.cleandoc(body).splitlines()
-    if not lines[-1].startswith("return"):
+    if not lines[-1].startswith("return "):
         lines.append("return " + lines[-1].partition(" ")[0])
     text = "\n".join(f"  {line}" for line in lines)
     return parse(f"graph @f({parameters}) {{\n{text}\n}}")

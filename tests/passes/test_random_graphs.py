@@ -59,8 +59,8 @@ class Builder:
         return self.rng.choice([t for t in self.pool if t.dtype == x.dtype])
 
     def step(self):
-        maker = self.rng.choice([self.arithmetic, self.arithmetic, self.logic, self.selection, self.movement, self.other])
-        made = maker()
+        makers = (self.arithmetic, self.arithmetic, self.logic, self.selection, self.movement, self.other)
+        made = self.rng.choice(makers)()
         if made is not None and made.ndim <= 3:
             self.pool.append(made)
 

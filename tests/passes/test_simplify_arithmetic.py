@@ -13,14 +13,17 @@ RUN = rules_of(simplify)
     "body",
     [
         "%0 = const {{value={one}}} : {d}[]\n%1 = multiply %0, %x : {d}[n]",
-        "%0 = const {{value={one}}} : {d}[]\n%1 = broadcast_to %0 {{shape=(n,)}} : {d}[n]\n%2 = multiply %x, %1 : {d}[n]",
+        "%0 = const {{value={one}}} : {d}[]\n%1 = broadcast_to %0 {{shape=(n,)}} : {d}[n]\n"
+        "%2 = multiply %x, %1 : {d}[n]",
         "%0 = const {{value={minus_zero}}} : {d}[]\n%1 = add %0, %x : {d}[n]",
         "%0 = const {{value={zero}}} : {d}[]\n%1 = subtract %x, %0 : {d}[n]",
         "%0 = negative %x : {d}[n]\n%1 = negative %0 : {d}[n]",
     ],
 )
 def test_neutral_elements_of_every_dtype(dtype, body):
-    words = {"one": "1.0", "zero": "0.0", "minus_zero": "-0.0"} if dtype[0] == "f" else dict.fromkeys(("zero", "minus_zero"), "0") | {"one": "1"}
+    of_floats = {"one": "1.0", "zero": "0.0", "minus_zero": "-0.0"}
+    of_integers = {"one": "1", "zero": "0", "minus_zero": "0"}
+    words = of_floats if dtype[0] == "f" else of_integers
     check(RUN, f"%x: {dtype}[n]", body.format(d=dtype, **words), "return %x")
 
 
@@ -55,7 +58,12 @@ def test_rules_meet():
 def test_integer_constants_come_together_and_wrap(op, a, b, together):
     check(
         RUN, "%x: i8[n]",
-        f"%0 = const {{value={a}}} : i8[]\n%1 = {op} %x, %0 : i8[n]\n%2 = const {{value={b}}} : i8[]\n%3 = {op} %2, %1 : i8[n]",
+        f"""
+        %0 = const {{value={a}}} : i8[]
+        %1 = {op} %x, %0 : i8[n]
+        %2 = const {{value={b}}} : i8[]
+        %3 = {op} %2, %1 : i8[n]
+        """,
         f"%0 = const {{value={together}}} : i8[]\n%1 = {op} %x, %0 : i8[n]",
     )  # fmt: skip
 
@@ -63,13 +71,13 @@ def test_integer_constants_come_together_and_wrap(op, a, b, together):
 @pytest.mark.parametrize("dtype", ["i32", "u8"])
 def test_what_is_zero_of_integers(dtype):
     zero = f"%0 = const {{value=0}} : {dtype}[]\n%1 = broadcast_to %0 {{shape=(n,)}} : {dtype}[n]"
-    one = f"%0 = const {{value=1}} : {dtype}[]\n"
+    one, nothing = (f"%0 = const {{value={value}}} : {dtype}[]\n" for value in (1, 0))
     for body in (
         f"%0 = subtract %x, %x : {dtype}[n]",
         f"%0 = bitwise_xor %x, %x : {dtype}[n]",
         one + f"%1 = remainder %x, %0 : {dtype}[n]",
         one + f"%1 = fmod %x, %0 : {dtype}[n]",
-        one.replace("1", "0", 1).replace("%0 = const {value=1}", "%0 = const {value=0}") + f"%1 = multiply %0, %x : {dtype}[n]",
+        nothing + f"%1 = multiply %0, %x : {dtype}[n]",
     ):
         check(RUN, f"%x: {dtype}[n]", body, zero)
 

@@ -12,12 +12,15 @@ RUN = rules_of(simplify)
 NAMES = [SHORT_NAMES[dtype] for dtype in ALL_DTYPES]
 
 
+def two_casts(source, middle, target):
+    body = f"%0 = cast %x {{dtype={middle}}} : {middle}[n]\n%1 = cast %0 {{dtype={target}}} : {target}[n]"
+    return graph(f"%x: {source}[n]", body)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_casts_there_and_back_keep_every_value(name):
     for middle, last in itertools.product(NAMES, NAMES):
-        given = graph(
-            f"%x: {name}[n]", f"%0 = cast %x {{dtype={middle}}} : {middle}[n]\n%1 = cast %0 {{dtype={last}}} : {last}[n]"
-        )
+        given = two_casts(name, middle, last)
         found = RUN(given)
         if len(found.tensors) < len(given.tensors):
             same_values(given, found)
@@ -32,17 +35,15 @@ def test_casts_there_and_back_keep_every_value(name):
     ],
 )  # fmt: skip
 def test_which_casts_stay(source, middle, target, casts):
-    given = graph(
-        f"%x: {source}[n]", f"%0 = cast %x {{dtype={middle}}} : {middle}[n]\n%1 = cast %0 {{dtype={target}}} : {target}[n]"
-    )
-    assert sum(t.op.name == "cast" for t in RUN(given).tensors) == casts
+    found = RUN(two_casts(source, middle, target))
+    assert sum(t.op.name == "cast" for t in found.tensors) == casts
 
 
 def test_lossless_is_what_it_says():
     for source, target in itertools.product(ALL_DTYPES, ALL_DTYPES):
         if source.kind in "iub" and _is_lossless(source, target):
-            limits = np.array([0, 1]) if source.kind == "b" else np.array([np.iinfo(source).min, np.iinfo(source).max])
-            values = limits.astype(source)
+            limits = (0, 1) if source.kind == "b" else (np.iinfo(source).min, np.iinfo(source).max)
+            values = np.array(limits, source)
             assert (values.astype(target).astype(source) == values).all(), (source, target)
             assert (values.astype(target) == values).all()
 

@@ -1,4 +1,5 @@
 import itertools
+import random
 
 import pytest
 from checking import check, graph, rules_of, same_values, unchanged
@@ -30,21 +31,6 @@ def test_elementwise_ops_do_without_broadcasts():
 
 
 def test_what_is_all_broadcast_is_computed_once():
-    check(
-        RUN, "%x: f32[3], %y: f32[]",
-        """
-        %0 = broadcast_to %x {shape=(n, 3)} : f32[n,3]
-        %1 = broadcast_to %y {shape=(n, 3)} : f32[n,3]
-        %2 = add %0, %1 : f32[n,3]
-        %3 = exp %2 : f32[n,3]
-        return %3, %z
-        """.replace(", %z", ""),
-        """
-        %0 = add %x, %y : f32[3]
-        %1 = exp %0 : f32[3]
-        %2 = broadcast_to %1 {shape=(n, 3)} : f32[n,3]
-        """,
-    ) if False else None  # fmt: skip
     given = graph(
         "%x: f32[3], %y: f32[], %z: f32[n]",
         """
@@ -82,8 +68,9 @@ def test_any_two_permutations(first, second):
 @pytest.mark.parametrize(
     ("shape", "axes", "becomes"),
     [
-        ((1, 3, 1), (1, 0, 2), ["reshape"]), ((2, 1, 3), (1, 0, 2), ["reshape"]), ((2, 1, 3), (2, 1, 0), ["permute_dims"]),
-        (("n", 1, "m"), (0, 2, 1), ["reshape"]), (("n", 1, "m"), (2, 1, 0), ["permute_dims"]), ((1, 1), (1, 0), []),
+        ((1, 3, 1), (1, 0, 2), ["reshape"]), ((2, 1, 3), (1, 0, 2), ["reshape"]), ((1, 1), (1, 0), []),
+        ((2, 1, 3), (2, 1, 0), ["permute_dims"]), (("n", 1, "m"), (0, 2, 1), ["reshape"]),
+        (("n", 1, "m"), (2, 1, 0), ["permute_dims"]),
     ],
 )  # fmt: skip
 def test_permutations_of_axes_of_size_one(shape, axes, becomes):
@@ -99,8 +86,6 @@ def test_permutations_of_axes_of_size_one(shape, axes, becomes):
 
 @pytest.mark.parametrize("seed", range(30))
 def test_slices_of_slices(seed):
-    import random
-
     rng = random.Random(seed)
     x = gc.placeholder(("n", 12), name="x")
 
@@ -173,6 +158,6 @@ def test_a_position_that_does_not_exist_still_fails():
 def test_pad_and_slice_back():
     x = gc.placeholder(("n", 3), name="x")
     padded = gc.pad(x, ((1, 2), (0, 1)))
-    assert RUN(close("f", [x], [padded[1:-2, :-1]])).outputs[0] is x or True
     given = close("f", [x], [padded[1:-2, :-1]])
     same_values(given, RUN(given))
+    assert RUN(given).outputs[0] is x

@@ -41,7 +41,9 @@ def test_powers_of_integers(exponent, count):
         assert "pow" not in {t.op.name for t in found.tensors}
 
 
-@pytest.mark.parametrize(("divisor", "factor"), [("2.0", "0.5"), ("0.25", "4.0"), ("-8.0", "-0.125"), ("1024.0", "0.0009765625")])
+@pytest.mark.parametrize(
+    ("divisor", "factor"), [("2.0", "0.5"), ("0.25", "4.0"), ("-8.0", "-0.125"), ("1024.0", "0.0009765625")]
+)
 def test_division_by_a_power_of_two(divisor, factor):
     check(
         RUN, "%x: f32[n]",

@@ -77,13 +77,18 @@ def test_negated_comparisons(dtype, op, opposite):
 
 @pytest.mark.parametrize(
     ("op", "value", "dtype"),
-    [("maximum", "-inf", "f32"), ("minimum", "inf", "f64"), ("maximum", "-128", "i8"), ("minimum", "255", "u8"), ("maximum", "0", "u8")],
-)
+    [
+        ("maximum", "-inf", "f32"), ("minimum", "inf", "f64"), ("maximum", "-128", "i8"),
+        ("minimum", "255", "u8"), ("maximum", "0", "u8"),
+    ],
+)  # fmt: skip
 def test_extrema_with_the_end_of_the_range(op, value, dtype):
     check(RUN, f"%x: {dtype}[n]", binary(op, value, dtype), "return %x")
 
 
-@pytest.mark.parametrize(("op", "value"), [("maximum", "inf"), ("maximum", "0.0"), ("minimum", "nan"), ("maximum", "nan")])
+@pytest.mark.parametrize(
+    ("op", "value"), [("maximum", "inf"), ("maximum", "0.0"), ("minimum", "nan"), ("maximum", "nan")]
+)
 def test_other_extrema(op, value):
     unchanged(RUN, "%x: f32[n]", binary(op, value, "f32"))
 

@@ -76,19 +76,19 @@ def test_fresh_names_become_plain_ones_whatever_was_built_before():
 
 def test_attributes_bodies_and_sizes_are_rewritten():
     body = """
+        require n == m by test
         %0 = reshape %x {shape=(2*m,)} : f32[2*m]
         %1 = iota {size=m, dtype=f32} : f32[m]
         %2 = dim {size=m} : i64[]
-        %3 = fused %y {
+        %3 = fused %y : f32[m] {
           graph @body(%p0: f32[m]) {
             %0 = exp %p0 : f32[m]
             return %0
           }
-        } : f32[m]
+        }
         return %0, %1, %2, %3
         """
-    body = body.replace("%3 = fused %y {", "%3 = fused %y : f32[m] {").replace("} : f32[m]\n        return", "}\n        return")
-    given = requiring("%x: f32[n,2], %y: f32[m]", ["n == m"], "\n".join(line.strip() for line in body.strip().splitlines()))
+    given = graph("%x: f32[n,2], %y: f32[m]", body)
     found = unify(given)
     verify(found)
     assert "m" not in canonical(found).replace("dim", "").replace("@f", "").replace("sum", "")
@@ -101,7 +101,8 @@ def test_what_cannot_be_expressed_stays_a_constraint():
 
 
 def test_a_contradiction_is_left_for_the_call_to_refuse():
-    given = requiring("%x: f32[n], %y: f32[2], %z: f32[3]", ["n == 2", "n == 3"], "%0 = add %x, %y : f32[2]\n%1 = add %x, %z : f32[3]\nreturn %0, %1")
+    body = "%0 = add %x, %y : f32[2]\n%1 = add %x, %z : f32[3]\nreturn %0, %1"
+    given = requiring("%x: f32[n], %y: f32[2], %z: f32[3]", ["n == 2", "n == 3"], body)
     found = unify(given)
     verify(found)
     assert len(found.constraints) == 2

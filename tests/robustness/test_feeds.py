@@ -266,11 +266,11 @@ def test_one_array_for_two_inputs(backend):
     assert not np.may_share_memory(results[1], results[2])
 
 
-def test_a_variable_fed_with_its_own_storage(backend):
+def test_a_variable_fed_with_its_own_value(backend):
     v = gc.variable(BASE, name="v")
     x = gc.placeholder((4, 3), name="x")
     f = gc.function([x], v[::-1], updates={v: x[::-1] + 1}, backend=backend)
-    f(v.storage)
+    f(v.value)
     np.testing.assert_array_equal(v.value, BASE[::-1] + 1)
 
 

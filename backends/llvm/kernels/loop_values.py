@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Union
 
 import numpy as np
 
-from graphc.analysis.loops import REDUCTIONS, Mapped, folds, index_operand, operand_positions
+from graphc.analysis.loops import INDEXED, REDUCTIONS, Mapped, folds, index_operand, operand_positions
 from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, like, memory_type, vector
+from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, like, memory_type
 from graphc.backends.llvm.kernel import Site, named_by_content
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
 from graphc.errors import CodegenError
@@ -40,7 +39,7 @@ class Absorbed:
 
 
 ABSORBED = Absorbed()
-At = tuple[Union[Index, Absorbed, None], ...]
+At = tuple[Index | Absorbed | None, ...]
 
 ZERO = Leveled(Value("i64", "0"), 0)
 #: The index that runs along the vector loop from its first element.
@@ -267,14 +266,15 @@ class Values:
     # ---- gathered indices --------------------------------------------------------------------------------
 
     def _level(self, position: Sequence[object]) -> int:
-        """The frame of the innermost loop that a position moves with."""
+        """The outermost frame whose code runs only if the loops that a position moves with have turns."""
         entries = [e for e in position if isinstance(e, Index)]
-        return max((self._vector_loop().level if e.inner else e.base.level for e in entries), default=0)
+        levels = [self._vector_loop().level if e.inner else e.base.level for e in entries]
+        return max([1, *levels]) - 1
 
     def _checked(self, mapped: Mapped, indices: Tensor, raw: Leveled, level: int) -> Leveled:
         """Indices as i64, negative ones from the end; leaves the kernel if one is out of bounds.
 
-        They are checked in the frame `level`, not further out: of an empty index tensor no element is wrong.
+        They are checked in the frame `level` or further in: of an empty index tensor no element is wrong.
         """
         b = self.b
         extent = self.size(mapped.via.inputs[0].shape[mapped.axis])
@@ -322,7 +322,7 @@ class Values:
         base = self._offset([(Index(i.base), stride) for i, stride in terms if i.lanes is None])
         if not moving:
             return self._load_scalar(array, base)
-        if len(moving) == 1 and moving[0][0].lanes is None and not _run_time(moving[0][1]):
+        if len(moving) == 1 and moving[0][0].lanes is None and not moving[0][1]:
             inner = moving[0][0].inner
             if inner == 1:
                 return self._load_contiguous(array, base)
@@ -353,7 +353,7 @@ class Values:
             if index.base.value == zero.value:
                 continue
             part = index.base
-            if _run_time(stride):
+            if stride:
                 part = self._memo(("scaled", part, stride), self.b.mul, part, self.product(stride))
             total = part if total is zero else self._memo(("sum", total, part), self.b.add, total, part)
         return total
@@ -515,15 +515,6 @@ def _register(dtype: np.dtype) -> str:
     return "i1" if dtype == np.bool_ else memory_type(dtype)
 
 
-def _run_time(stride: tuple[Size, ...]) -> bool:
-    return bool(stride)
-
-
 def _computes(tensor: Tensor) -> bool:
     """Whether the op does more than choose where its first operand is read."""
-    name = tensor.op.name
-    moves = ("broadcast_to", "permute_dims", "slice", "reshape", "take", "take_along_axis", "gather")
-    return name not in moves and name not in REDUCTIONS
-
-
-__all__ = ["ABSORBED", "ALONG", "ZERO", "Array", "At", "Index", "Values", "VectorLoop", "vector"]
+    return tensor.op.name not in INDEXED and tensor.op.name not in REDUCTIONS

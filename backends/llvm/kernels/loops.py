@@ -28,11 +28,21 @@ import numpy as np
 
 from graphc.analysis.loops import ELEMENTARY, EXPENSIVE, LoopDim, Mapped, Nest, Position, folds
 from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import EXACT, Builder, Operand, Value, element_bytes, memory_type, register_type, vector
+from graphc.backends.llvm.emitter import EXACT, Builder, Operand, Value, register_type, vector
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_checks import check_without_turns
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
-from graphc.backends.llvm.kernels.loop_values import ABSORBED, ALONG, ZERO, Absorbed, Array, At, Index, Values, VectorLoop
+from graphc.backends.llvm.kernels.loop_values import (
+    ABSORBED,
+    ALONG,
+    ZERO,
+    Absorbed,
+    Array,
+    At,
+    Index,
+    Values,
+    VectorLoop,
+)
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Graph
@@ -482,7 +492,7 @@ class _LoopKernel:
 
     def _reduce_columns(self, stage: Sequence[Tensor]) -> None:
         """Accumulate into rows in memory, which then are what the reductions' results are read from."""
-        b, values = self.b, self.values
+        values = self.values
         rows = [self._row(r) for r in stage]
         inner = self.kept[-1]
         extent = self._span(inner)
@@ -601,4 +611,4 @@ def _adjacent(positions: Sequence[Position], first: LoopDim, second: LoopDim) ->
     return True
 
 
-__all__ = ["build_loops", "element_bytes", "memory_type", "reads_in_place"]
+__all__ = ["build_loops", "reads_in_place"]
