@@ -22,7 +22,8 @@ def backend_named(name: str) -> Backend:
         from graphc.backends.llvm.backend import LLVMBackend
 
         return LLVMBackend()
-    raise ArgumentError(f"there is no backend {name!r}; backends are {', '.join(NAMES)}", hint=nearest(str(name), NAMES))
+    known = ", ".join(NAMES)
+    raise ArgumentError(f"there is no backend {name!r}; backends are {known}", hint=nearest(str(name), NAMES))
 
 
 __all__ = ["NAMES", "Backend", "Executable", "backend_named"]

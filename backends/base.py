@@ -19,7 +19,7 @@ class Executable(Protocol):
 
     @property
     def artifacts(self) -> Mapping[str, str]:
-        """Texts for inspection: "plan" always, "llvm" and "asm" where there is machine code."""
+        """Texts for inspection: "plan" always; "llvm", "asm" and "cache" where there is machine code."""
         ...
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -49,9 +49,10 @@ class Backend(Protocol):
         """The ops that it takes as they are; `decompose` expands the others where it can."""
         ...
 
-    def compile(self, graph: Graph, container: type | None = list) -> Executable:
+    def compile(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> Executable:
         """Machine code, or whatever runs, for an optimised graph.
 
         `container` is what a native call returns: one array (None), or all of them in a list or tuple.
+        `opt_level` is how much to optimise machine code, 0 to 2; None leaves it to the backend.
         """
         ...

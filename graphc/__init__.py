@@ -1,7 +1,7 @@
 """graphc: define a graph of array mathematics, optimise it by readable passes, run it by NumPy or LLVM."""
 
 import importlib
-from typing import TYPE_CHECKING
+import typing
 
 import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
 from graphc import linalg
@@ -154,7 +154,7 @@ from graphc.passes.gradient import grad, jvp, vjp
 from graphc.passes.jacobian import hessian, jacobian
 from graphc.session import Session
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from graphc.analysis.nx import to_networkx
     from graphc.inspect.bisect import bisect_passes
     from graphc.inspect.compare import Comparison, compare

@@ -1,4 +1,4 @@
-"""The command line: `graphc dump|opt|run|compare|draw|doctor`.
+"""The command line: `graphc dump|opt|run|compare|draw|cache|doctor`.
 
 Invariant: errors that the caller can mend are one message on the standard error stream and exit status 1; a
 wrong command line is status 2, as argparse has it; results go to the standard output stream.
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.backends.llvm.cache import describe_usage, object_cache, readable
 from graphc.errors import ArgumentError, GraphcError, nearest
 from graphc.inspect.compare import compare
 from graphc.inspect.debug import pass_table
@@ -51,6 +52,11 @@ a first walk:
 `graphc COMMAND --help` says more about each."""
 
 
+_CACHE = """\
+Compiled code is kept in the user's cache folder, or where GRAPHC_CACHE says; GRAPHC_CACHE=off turns that off.
+What was not used for longest goes first when the cache is full. A folder that others can write is not used."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = _parser().parse_args(arguments)
@@ -67,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         print(f"graphc: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"graphc: not enough memory: {error}", file=sys.stderr)
         return 1
 
 
@@ -125,8 +134,11 @@ def _run(options: argparse.Namespace) -> int:
     outputs = _outputs(target, result)
     updated = {f"new_{v.hint or 'variable'}": v.value for v, _ in target.graph.updates}  # type: ignore[attr-defined]
     if options.output is not None:
-        np.savez(options.output, **outputs, **updated)  # type: ignore[arg-type]
-        print(f"{len(outputs) + len(updated)} arrays saved in {options.output}")
+        path = Path(options.output)
+        if path.suffix != ".npz":
+            raise ArgumentError(f"the outputs are saved as an .npz file, so name it so: {path.with_suffix('.npz')}")
+        np.savez(path, **outputs, **updated)  # type: ignore[arg-type]
+        print(f"{len(outputs) + len(updated)} arrays saved in {path}")
         return 0
     with np.printoptions(threshold=100, precision=6):
         for name, array in {**outputs, **updated}.items():
@@ -171,6 +183,19 @@ def _draw(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cache(options: argparse.Namespace) -> int:
+    store = object_cache()
+    if options.action == "info":
+        print(describe_usage(store.usage()))
+        return 0
+    removed = store.clear()
+    if removed.problem:
+        print(describe_usage(removed))
+        return 1
+    print(f"{removed.entries} entries removed, {readable(removed.size)}")
+    return 0
+
+
 def _doctor(options: argparse.Namespace) -> int:
     print(report())
     return 0
@@ -205,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--stage", default="input", help="input (default), the name of a pass, or final")
     what.add_argument("--diff", nargs=2, metavar=("BEFORE", "AFTER"), help="the difference between two stages")
     what.add_argument("--stages", action="store_true", help="a table of the passes: time, tensors, rules fired")
-    what.add_argument("--artifact", choices=("plan", "llvm", "asm"), help="a text of the compiled code instead")
+    what.add_argument("--artifact", choices=("plan", "cache", "llvm", "asm"), help="a text of the compiled code")
 
     opt = _command(commands, "opt", _opt, "run passes on a graph and print the result", """\
   graphc opt step.gir                                 the whole pipeline
@@ -245,6 +270,13 @@ from its own operands, and the first pass that changes the interpreter's values,
     drawn.add_argument("--stage", default="input", help="input (default), the name of a pass, or final")
     drawn.add_argument("-o", "--output", metavar="FILE.svg", help="where to write it (default: TARGET.svg)")
 
+    cached = commands.add_parser(
+        "cache", help="show or clear the cache of compiled code", epilog=_CACHE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    cached.add_argument("action", choices=("info", "clear"), help="print where it is and how full, or empty it")
+    cached.set_defaults(run=_cache)
+
     doctor = commands.add_parser("doctor", help="print versions, processor, threads and settings")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -273,7 +305,7 @@ def _add_feeds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--feed", action="append", default=[], metavar="FEED", help="name=file.npy, or file.npz with arrays by name"
     )
-    parser.add_argument("--random", type=int, metavar="SEED", help="random values for what is not fed")
+    parser.add_argument("--random", type=_seed, metavar="SEED", help="random values for what is not fed")
     parser.add_argument(
         "--size", type=_size, action="append", default=[], metavar="NAME=N", help="the value of a symbolic size"
     )
@@ -281,6 +313,12 @@ def _add_feeds(parser: argparse.ArgumentParser) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number from 0 on, not {text!r}")
+    return int(text)
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -117,6 +117,10 @@ class CodegenError(InternalError):
     """The LLVM backend produced code that LLVM rejects, or that needs a symbol outside the allow-list."""
 
 
+class CacheWarning(RuntimeWarning):
+    """The disk cache of compiled code is damaged, unsafe or full; what it should have held is compiled anew."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """A hint for a misspelt name: the closest known one, or None.
 

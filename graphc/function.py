@@ -46,7 +46,9 @@ class Function:
         compilations: how many times code was generated for this function so far.
     """
 
-    def __init__(self, graph: Graph, structure: Structure, backend: Backend, trace: Trace) -> None:
+    def __init__(
+        self, graph: Graph, structure: Structure, backend: Backend, trace: Trace, opt_level: int | None = None
+    ) -> None:
         self.graph = graph
         self.trace = trace
         self.optimized = trace.graph
@@ -56,10 +58,10 @@ class Function:
         self._feeder = Feeder(graph)
         # Locks in one order for all functions, so that two calls never wait for each other.
         self._variables = sorted((v for v in graph.variables if isinstance(v, Variable)), key=id)
-        self._executable = self._compile(backend)
+        self._executable = self._compile(backend, opt_level)
 
-    def _compile(self, backend: Backend) -> Executable:
-        executable = backend.compile(self.optimized, _container(self._structure))
+    def _compile(self, backend: Backend, opt_level: int | None) -> Executable:
+        executable = backend.compile(self.optimized, _container(self._structure), opt_level)
         self.compilations += 1
         return executable
 
@@ -70,7 +72,7 @@ class Function:
 
     @property
     def artifacts(self) -> Mapping[str, str]:
-        """Texts of the compiled code: "plan" always; "llvm" and "asm" from the LLVM backend."""
+        """Texts of the compiled code: "plan" always; "llvm", "asm" and "cache" from the LLVM backend."""
         return self._executable.artifacts
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -186,6 +188,7 @@ def function(
     check: int | None = None,
     debug: int | None = None,
     fast_math: bool = False,
+    opt_level: int | None = None,
 ) -> Function:
     """Compile a graph.
 
@@ -200,6 +203,8 @@ def function(
         check: how much to verify, as `GRAPHC_CHECK`.
         debug: how much to print to the standard error stream, as `GRAPHC_DEBUG`.
         fast_math: allow rewrites that change values by rounding, or for NaN and infinities.
+        opt_level: how much LLVM's code generator optimises: 0 compiles fastest, 2 runs fastest; by default 2,
+            and 0 for most kernels of a graph that has very many.
 
     Returns:
         A function of as many arrays as `inputs` has entries.
@@ -217,6 +222,8 @@ def function(
     (array(3.), array(3.), array(6.))
     """
     settings = flags.read()
+    if opt_level not in (None, 0, 1, 2) or isinstance(opt_level, bool):
+        raise ArgumentError(f"function: opt_level is 0, 1, 2 or None, not {opt_level!r}", location=here())
     chosen = backend_named(settings.backend if backend is None else backend)
     graph, structure = build_graph(inputs, outputs, updates, givens, name)
     trace = optimise(
@@ -227,7 +234,7 @@ def function(
         fast_math=fast_math,
         dump=settings.dump,
     )
-    compiled = _with_native_call(Function(graph, structure, chosen, trace))
+    compiled = _with_native_call(Function(graph, structure, chosen, trace, opt_level))
     print_debug(compiled, settings.debug if debug is None else debug)
     return compiled
 

@@ -313,8 +313,10 @@ class _Rebuild:
 
 
 class _Stage(Protocol):
-    name: str
-    graph: Graph
+    @property
+    def name(self) -> str: ...
+    @property
+    def graph(self) -> Graph: ...
 
 
 class _HasStages(Protocol):

@@ -121,7 +121,7 @@ def optimise(
         try:
             verify(present)
         except InternalError as error:
-            raise _blamed("the passes", "", error.message, graph, error.location, dump) from error
+            raise _blamed("the passes", None, error.message, graph, error.location, check, dump) from error
     return Trace(graph, tuple(stages))
 
 
@@ -155,7 +155,7 @@ def _run(
     except Exception as error:
         message = error.message if isinstance(error, GraphcError) else f"{type(error).__name__}: {error}"
         location = error.location if isinstance(error, GraphcError) else None
-        raise _blamed(f"pass {entry.name}", entry.name, message, graph, location, dump) from error
+        raise _blamed(f"pass {entry.name}", entry.name, message, graph, location, check, dump) from error
     milliseconds = (time.perf_counter() - start) * 1000
     complaint = _changed_signature(graph, result)
     location = None
@@ -167,7 +167,7 @@ def _run(
     if complaint is None and check >= 3:
         complaint = compare_values(graph, result, entry.values, seed)
     if complaint is not None:
-        raise _blamed(f"pass {entry.name}", entry.name, complaint, graph, location, dump)
+        raise _blamed(f"pass {entry.name}", entry.name, complaint, graph, location, check, dump)
     return Stage(entry.name, result, milliseconds, len(graph.tensors), len(result.tensors), dict(fired))
 
 
@@ -196,7 +196,7 @@ def _alike(a: Tensor, b: Tensor) -> bool:
 
 
 def _blamed(
-    who: str, name: str, message: str, graph: Graph, location: Any, dump: Path | None
+    who: str, name: str | None, message: str, graph: Graph, location: Any, check: int, dump: Path | None
 ) -> PassError:
     """The error that says which pass is to blame, and how to replay it."""
     try:
@@ -206,8 +206,8 @@ def _blamed(
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         file = folder / f"graphc-{graph.name}-{name or 'all'}-{digest}.gir"
         file.write_text(text, encoding="utf-8")
-        passes = f"--passes {name} " if name else ""
-        hint = f"the graph before it is saved; replay by: graphc opt {passes}{file}"
+        options = (f"--passes {name} " if name else "") + (f"--check {check} " if check > 2 else "")
+        hint = f"the graph before it is saved; replay by: graphc opt {options}{file}"
     except (OSError, TypeError) as error:
         hint = f"the graph before it could not be saved: {error}"
     return PassError(f"{who}: {message}", location=location, hint=hint)

@@ -22,6 +22,7 @@ reaches the fixed point, and each rule is asked once per settled tensor and firi
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from graphc.errors import ArgumentError, PassError
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.location import inherit
-from graphc.ir.opdef import OPS, Trait
+from graphc.ir.opdef import OPS, OpDef, Trait
 from graphc.ir.tensor import Tensor, describe
 
 Rewriting = Callable[[Tensor], Tensor | None]
@@ -213,7 +214,7 @@ class _Sweep:
         return None
 
     def note_effects(self, tensor: Tensor) -> None:
-        if _has_effect(tensor) or any(operand in self.effectful for operand in tensor.inputs):
+        if _has_effect(tensor.op) or any(operand in self.effectful for operand in tensor.inputs):
             self.effectful.add(tensor)
 
     def loses_effect(self, before: Tensor, after: Tensor) -> bool:
@@ -238,38 +239,36 @@ class _Sweep:
             if tensor in kept or tensor in seen:
                 continue
             seen.add(tensor)
-            if _has_effect(tensor) or len(seen) > _EFFECT_SEARCH_LIMIT:
+            if _has_effect(tensor.op) or len(seen) > _EFFECT_SEARCH_LIMIT:
                 return True
             search += (operand for operand in tensor.inputs if operand in self.effectful)
         return False
 
 
-def _has_effect(tensor: Tensor) -> bool:
-    return tensor.op.has(Trait.EFFECT) or tensor.op.has(Trait.FALLIBLE)
+@functools.cache  # asked for every tensor of every sweep
+def _has_effect(op: OpDef) -> bool:
+    return op.has(Trait.EFFECT) or op.has(Trait.FALLIBLE)
 
 
 def _apply(rule: Rule, tensor: Tensor) -> Tensor | None:
     """Ask one rule, and check its answer."""
-    what = f"rule {rule.full_name}"
-    where = f"at {describe(tensor)} = {tensor.op.name} : {tensor.type!r}"
     try:
         with inherit(tensor.location, f"via {rule.full_name}"):
             result = rule.function(tensor)
     except Exception as error:
-        raise PassError(
-            f"{what} failed {where}: {type(error).__name__}: {_first_line(error)}", location=tensor.location
-        ) from error
+        raise _blamed(rule, f"failed: {type(error).__name__}: {_first_line(error)}", tensor) from error
     if result is None:
         return None
     if not isinstance(result, Tensor):
-        raise PassError(
-            f"{what} gave a {type(result).__name__}, not a tensor, {where}", location=tensor.location
-        )
+        raise _blamed(rule, f"gave a {type(result).__name__}, not a tensor", tensor)
     if result.type != tensor.type:
-        raise PassError(
-            f"{what} gave {result.op.name} : {result.type!r}, another type, {where}", location=tensor.location
-        )
+        raise _blamed(rule, f"gave {result.op.name} : {result.type!r}, another type", tensor)
     return result
+
+
+def _blamed(rule: Rule, what: str, tensor: Tensor) -> PassError:
+    where = f"{describe(tensor)} = {tensor.op.name} : {tensor.type!r}"
+    return PassError(f"rule {rule.full_name} {what}, at {where}", location=tensor.location)
 
 
 def _first_line(error: Exception) -> str:

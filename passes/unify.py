@@ -6,20 +6,24 @@ types that differ by such a symbol become the same type, and rules need not ask 
 that `placeholder((None, 64))` made fresh, as `x_0'7`, become plain `x_0`, so that the text of a graph does
 not depend on what was built before it.
 
-Invariant: every symbol left is a bare extent of some input, as before; the inputs are new tensors in the same
-order; `constraints` keeps what cannot be expressed by replacing symbols.
+Invariant: every symbol left is a bare extent of some input, as before; the inputs keep their order, those of
+another type are new tensors; `constraints` keeps what cannot be expressed by replacing symbols.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from graphc.ir import dims
 from graphc.ir.dims import Size
-from graphc.ir.graph import Graph, map_sizes
-from graphc.ir.tensor import Tensor, Variable
+from graphc.ir.graph import Graph, map_sizes, sizes_of, with_inputs
+from graphc.ir.opdef import Trait
+from graphc.ir.tensor import Tensor
 from graphc.ir.text import is_graph
+from graphc.ir.types import Type
 
 
 def unify(graph: Graph) -> Graph:
@@ -93,21 +97,30 @@ def _plain_names(symbols: Iterable[str]) -> dict[str, str]:
 def _substitute(graph: Graph, values: Mapping[str, Size]) -> Graph:
     """`graph` with symbols replaced in all types, attributes, bodies and constraints."""
 
+    @functools.cache
     def replaced(size: Size) -> Size:
         return dims.substitute(size, values)
 
+    @functools.cache
+    def replaced_type(type_: Type) -> Type:
+        return map_sizes(type_, replaced)
+
+    def replaced_attribute(value: Any) -> Any:
+        return _substitute(value, values) if is_graph(value) else map_sizes(value, replaced)
+
     new: dict[Tensor, Tensor] = {}
     for tensor in graph.tensors:
-        inputs = tuple(new[operand] for operand in tensor.inputs)
-        type_ = map_sizes(tensor.type, replaced)
-        attrs = {
-            name: _substitute(value, values) if is_graph(value) else map_sizes(value, replaced)
-            for name, value in tensor.attrs.items()
-        }
-        if isinstance(tensor, Variable):
-            new[tensor] = tensor
-        else:
-            new[tensor] = Tensor(tensor.op, inputs, attrs, type_, tensor.location, tensor.hint)
+        if not any(isinstance(size, dims.Dim) for size in sizes_of(tensor)) and not tensor.op.has(Trait.BODY):
+            new[tensor] = with_inputs(tensor, tuple(new[operand] for operand in tensor.inputs))
+            continue
+        new[tensor] = Tensor(
+            tensor.op,
+            tuple(new[operand] for operand in tensor.inputs),
+            {name: replaced_attribute(value) for name, value in tensor.attrs.items()},
+            replaced_type(tensor.type),
+            tensor.location,
+            tensor.hint,
+        )
     constraints = (
         replace(c, left=replaced(c.left), right=replaced(c.right))
         for c in graph.constraints
@@ -115,5 +128,3 @@ def _substitute(graph: Graph, values: Mapping[str, Size]) -> Graph:
     )
     kept = graph.with_roots(new[root] for root in graph.roots)
     return replace(kept, inputs=tuple(new[t] for t in graph.inputs), constraints=tuple(constraints))
-
-

@@ -194,6 +194,8 @@ def test_doctor_reports(graphc):
         ("run step.gir --random 0 --feed x.npy", "expected name=file.npy, or file.npz"),
         ("run step.gir --random 0 --feed x=x.npy", "x: f32[batch,4] needs extent 4 on axis 1"),
         ("run step.gir --random 0 --size batch=2 -o no/where.npz", "no/where.npz: No such file"),
+        ("run step.gir --random 0 --size batch=2 -o out.csv", "name it so: out.npz"),
+        ("run step.gir --random 0 --size batch=99999999999999", "not enough memory"),
         ("draw step.gir -o step.png", "name the file so: step.svg"),
     ],
 )
@@ -209,7 +211,10 @@ def test_mistakes_are_one_message_and_status_1(graphc, folder, arguments, messag
 
 @pytest.mark.parametrize(
     "arguments",
-    ["", "frobnicate", "dump", "opt step.gir --check 9", "run step.gir --size batch", "dump a --stages --diff a b"],
+    [
+        "", "frobnicate", "dump", "opt step.gir --check 9", "run step.gir --size batch",
+        "run step.gir --random -1", "dump a --stages --diff a b",
+    ],
 )
 def test_a_wrong_command_line_is_status_2(graphc, arguments):
     status, out, err = graphc(*arguments.split())

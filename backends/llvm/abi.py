@@ -53,7 +53,8 @@ class MethodDef(ctypes.Structure):
 
 
 def _numpy_table() -> Any:
-    from numpy._core import _multiarray_umath  # the capsule that C extensions import too
+    # The module of the capsule that C extensions import too; NumPy's stubs leave it out.
+    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
 
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]

@@ -25,6 +25,6 @@ class LLVMBackend:
         """The ops that kernels exist for."""
         return _STRUCTURAL | INDEXED | REDUCTIONS | frozenset(LOWERINGS) | frozenset(KERNELS)
 
-    def compile(self, graph: Graph, container: type | None = list) -> Program:
+    def compile(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> Program:
         """The program of an optimised graph."""
-        return Program(graph, container)
+        return Program(graph, container, opt_level)

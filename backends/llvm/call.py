@@ -22,8 +22,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
-
 
 from graphc.backends.llvm import abi
 from graphc.backends.llvm.emitter import NULL, Builder, Value
@@ -236,12 +236,24 @@ class _CallBuilder:
         return result
 
 
-def builtin(address: int, fallback: Callable[..., Any], name: str) -> tuple[Callable[..., Any], abi.MethodDef]:
-    """The Python object of the native call; keep the method definition as long as the object."""
-    definition = abi.MethodDef(name.encode(), address, abi.METH_FASTCALL_KEYWORDS, b"A compiled graphc function.")
+def builtin(address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The Python object of the native call.
+
+    It reads its method definition to the last, even while the collector takes the cycle apart that it is part
+    of, function -> class -> builtin -> function. So the definition lies in memory that only its `self` holds,
+    through objects that the collector never clears: a bound method, a tuple, bytes. A ctypes object would be.
+    """
+    texts = (name.encode(), b"A compiled graphc function.")
+    definition = bytes(abi.MethodDef(texts[0], address, abi.METH_FASTCALL_KEYWORDS, texts[1]))
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    return new(ctypes.addressof(definition), fallback, None), definition
+    self = MethodType(_fall_back, (fallback, definition, texts))
+    found: Callable[..., Any] = new(ctypes.cast(definition, ctypes.c_void_p), self, None)
+    return found
+
+
+def _fall_back(kept: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> Any:
+    return kept[0](*args, **kwargs)
 
 
 def words(values: Sequence[int]) -> Any:

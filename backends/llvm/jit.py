@@ -1,4 +1,7 @@
-"""From IR text to callable addresses: parse, verify, generate code, check the symbols, link.
+"""From IR text to callable addresses: parse, verify, generate code, check the symbols, link; or link what the
+disk cache has.
+
+Object code names what it needs from elsewhere and holds no address, so it is good for any process.
 
 Invariant: nothing is linked before every symbol that its object code leaves open has an address, from the
 table below or from the caller, since LLVM would otherwise fail late, or jump to nowhere.
@@ -8,18 +11,21 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
-import itertools
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 
+from graphc.backends.llvm.cache import Outcome, key_of, object_cache
+from graphc.backends.llvm.engines import link, unload_with
 from graphc.backends.llvm.object_symbols import undefined_symbols
-from graphc.backends.llvm.target import Target, host_target
+from graphc.backends.llvm.target import Target, host_target, llvm_version
 from graphc.errors import CodegenError
 
 _LIBM = (
@@ -42,39 +48,46 @@ EXTERNAL_SYMBOLS: tuple[str, ...] = (
 )  # fmt: skip
 
 _lock = threading.Lock()
-_library_number = itertools.count()
 
 
 @cache
 def external_addresses() -> Mapping[str, int]:
     """The address of each allowed symbol that this platform has."""
-    libraries = [ctypes.CDLL(None)] if sys.platform != "win32" else [ctypes.CDLL("ucrtbase")]
+    found: dict[str, int] = {}
+    for library in _system_libraries():
+        for name in EXTERNAL_SYMBOLS:
+            if name not in found and hasattr(library, name):
+                found[name] = ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
+        if len(found) == len(EXTERNAL_SYMBOLS):
+            break
+    return found
+
+
+def _system_libraries() -> Iterator[ctypes.CDLL]:
+    """Where those symbols may be; the process itself has them all as a rule, and searching files is slow."""
+    yield ctypes.CDLL(None) if sys.platform != "win32" else ctypes.CDLL("ucrtbase")
     for stem in ("m", "pthread"):
         if path := ctypes.util.find_library(stem):
-            libraries.append(ctypes.CDLL(path))
-    found: dict[str, int] = {}
-    for name in EXTERNAL_SYMBOLS:
-        for library in libraries:
-            if hasattr(library, name):
-                found[name] = ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
-                break
-    return found
+            yield ctypes.CDLL(path)
 
 
 class Library:
     """Machine code in memory. Addresses are good as long as this object lives."""
 
-    def __init__(self, engine: llvm.LLJIT, tracker: llvm.ResourceTracker, exports: tuple[str, ...]) -> None:
-        # The order matters when the process ends: the tracker must go before the engine that it belongs to.
-        self._tracker = tracker
-        self._engine = engine
-        self.exports = exports
+    def __init__(self, addresses: Mapping[str, int]) -> None:
+        self._addresses = dict(addresses)
+        self.outcome: Outcome | None = None  # of looking for the code in the disk cache
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The names of its functions."""
+        return tuple(self._addresses)
 
     def address(self, name: str) -> int:
         """Where the exported function begins."""
-        if name not in self.exports:
+        if name not in self._addresses:
             raise CodegenError(f"jit: the library exports no {name}; it has {', '.join(self.exports)}")
-        return int(self._tracker[name])
+        return self._addresses[name]
 
     def function(self, name: str, result: Any, *arguments: Any) -> Any:
         """The exported function as a ctypes one, of these ctypes types, which keeps the library alive."""
@@ -91,12 +104,38 @@ def compile_module(
     target: Target | None = None,
     symbols: Mapping[str, int] | None = None,
 ) -> Library:
-    """Compile and link IR text; ``symbols`` are addresses for names beyond the allowed ones."""
-    return load_object(emit_object(text, opt, target=target), exports, symbols=symbols)
+    """Link IR text, from the disk cache if it has been compiled before.
+
+    ``symbols`` are addresses for names beyond the allowed ones. The library's ``outcome`` says where the code
+    came from.
+    """
+    names = tuple(exports)
+    target = target or host_target()
+    store = object_cache()
+    key = key_of(text, names, opt, _environment(target))
+    image, outcome = store.load(key)
+    if image is not None:
+        try:
+            library = load_object(image, names, symbols=symbols)
+        except CodegenError as error:
+            outcome = store.reject(key, error.message)
+        else:
+            library.outcome = outcome
+            return library
+    image = emit_object(text, opt, target=target)
+    library = load_object(image, names, symbols=symbols)
+    library.outcome = replace(outcome, not_stored=store.store(key, image))
+    return library
+
+
+@cache
+def _environment(target: Target) -> tuple[str, ...]:
+    """What object code depends on besides its text."""
+    return target.triple, target.cpu, target.features, llvmlite.__version__, llvm_version()
 
 
 def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> bytes:
-    """The object file of IR text, for linking or for a disk cache.
+    """The object file of IR text, for linking and for the disk cache.
 
     No IR passes run: the text is written in its final shape, and passes make explicit vectors slower.
     """
@@ -128,13 +167,11 @@ def load_object(image: bytes, exports: Iterable[str], *, symbols: Mapping[str, i
         builder.export_symbol(name)
     for name in sorted(wanted):
         builder.import_symbol(name, allowed[name])
-    engine = _engine()
     with _lock:
-        try:
-            tracker = builder.link(engine, f"graphc{next(_library_number)}")
-        except RuntimeError as error:
-            raise CodegenError(f"jit: linking failed: {error}") from error
-    return Library(engine, tracker, names)
+        addresses, number = link(builder, names)
+    library = Library(addresses)
+    unload_with(library, number)
+    return library
 
 
 def _parsed(text: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
@@ -161,16 +198,15 @@ def _with_line(message: str, text: str) -> str:
 
 
 @cache
-def _initialised() -> bool:
+def _initialise() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    return True
 
 
 @cache
 def _target_machine(target: Target, opt: int) -> llvm.TargetMachine:
     with _lock:
-        _initialised()
+        _initialise()
         try:
             found = llvm.Target.from_triple(target.triple)
         except RuntimeError as error:
@@ -178,11 +214,3 @@ def _target_machine(target: Target, opt: int) -> llvm.TargetMachine:
         return found.create_target_machine(
             cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="small"
         )
-
-
-@cache
-def _engine() -> llvm.LLJIT:
-    """The one linker of this process; libraries in it are unloaded when their trackers go."""
-    machine = _target_machine(host_target(), 2)
-    with _lock:
-        return llvm.create_lljit_compiler(machine, suppress_errors=True)

@@ -203,8 +203,8 @@ class _Planner:
             body, operands = single_op_body(tensor)
             return build_loops(body), body, [self.place[t] for t in operands]
         operands = list(tensor.inputs)
-        kernel = KERNELS[name](tensor) if name in KERNELS else None
-        return kernel, None, [self.place[t] for t in operands]
+        builder = KERNELS.get(name)
+        return builder(tensor) if builder else None, None, [self.place[t] for t in operands]
 
     # ---- results and updates -----------------------------------------------------------------------------
 

@@ -46,9 +46,10 @@ class Program:
     Args:
         graph: the graph.
         container: what a native call returns: one array (None), or all in a list or tuple.
+        opt_level: how much LLVM's code generator optimises; see `library.link`.
     """
 
-    def __init__(self, graph: Graph, container: type | None = list) -> None:
+    def __init__(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> None:
         self.graph = graph
         self.plan = plan(graph)
         kernels = [s.kernel for s in self.plan.steps if s.kernel is not None]
@@ -57,14 +58,15 @@ class Program:
         self._entries = Entries(self.plan, symbols, self._threads)
         self._variables = [v for v in graph.variables if isinstance(v, Variable)]
         self._native = self._native_parts(container)
-        functions, data = self._entries.functions, {}
+        functions = self._entries.functions
+        data: dict[str, int] = {}
         if self._entries.is_shared:
             data |= pool().symbols
             pool().start()
         if self._native is not None:
             functions = [*functions, build_call(self._native.signature, "entry0")]
             data |= self._native.symbols
-        self._linked: Linked = link(kernels, functions, data)
+        self._linked: Linked = link(kernels, functions, data, opt_level)
         kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         self._segments = [
             kind(self._linked.addresses[s]) if isinstance(s, str) else s for s in self._entries.segments
@@ -184,9 +186,7 @@ class NativeCall:
 
     def builtin(self, address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The Python object."""
-        function, definition = builtin(address, fallback, name)
-        self._kept.append(definition)
-        return function
+        return builtin(address, fallback, name)
 
     def offer(self, frames: _Frames, arrays: Sequence[np.ndarray]) -> None:
         """After a call through Python: let the next ones with these sizes be native."""
@@ -198,7 +198,7 @@ class NativeCall:
 
     def _add_record(self, frames: _Frames, arrays: Sequence[np.ndarray]) -> None:
         big = frames.work > _RELEASE_WORK
-        if len(self._kept) > _LAYOUTS_KEPT or (big and self.signature.variables):
+        if len(self._kept) >= _LAYOUTS_KEPT or (big and self.signature.variables):
             frames.record = False  # Python takes the variables' locks, and lets go of the GIL
             return
         sizes = self.signature.input_sizes([a.shape for a in arrays])
@@ -261,13 +261,13 @@ class _Frame:
     def _view(self, buffer: Buffer) -> np.ndarray:
         """A buffer's memory as an array."""
         program = self.frames.program
-        address = self.table[program._entries.slot[id(buffer)]]
+        address = self.table[program._entries.slot[id(buffer)]] or 0
         shape, dtype = self.frames.shapes[buffer], buffer.type.dtype
         count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if count == 0:
             return np.empty(shape, dtype)
         memory = (ctypes.c_uint8 * count).from_address(address)
-        return np.frombuffer(memory, dtype).reshape(shape)
+        return np.frombuffer(memoryview(memory), dtype).reshape(shape)
 
     def _host_step(self, step: Step) -> None:
         operands = []
@@ -335,12 +335,14 @@ class _Artifacts(Mapping[str, str]):
         program = self._program
         if name == "plan":
             return describe_plan(program.plan)
+        if name == "cache":
+            return program._linked.describe_cache()
         if name in ("llvm", "asm"):
             return program._linked.text if name == "llvm" else assembly(program._linked.text)
         raise KeyError(name)
 
     def __iter__(self) -> Any:
-        return iter(("plan", "llvm", "asm"))
+        return iter(("plan", "cache", "llvm", "asm"))
 
     def __len__(self) -> int:
-        return 3
+        return 4

@@ -21,7 +21,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -231,8 +231,8 @@ def thread_count() -> int:
 
 def _quota() -> int | None:
     """Whole cores that the cgroup (version 2, then 1) lets this process use; None if it sets no limit."""
-    readers: tuple[Callable[[], tuple[str, str]], ...] = (
-        lambda: tuple(Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2]),  # type: ignore[return-value]
+    readers: tuple[Callable[[], Sequence[str]], ...] = (
+        lambda: Path("/sys/fs/cgroup/cpu.max").read_text().split()[:2],
         lambda: (
             Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip(),
             Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip(),

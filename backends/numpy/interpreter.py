@@ -21,7 +21,8 @@ class InterpretedGraph:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.artifacts: Mapping[str, str] = {"plan": f"interpreted, {len(graph.tensors)} tensors in this order:\n{graph}"}
+        plan = f"interpreted, {len(graph.tensors)} tensors in this order:\n{graph}"
+        self.artifacts: Mapping[str, str] = {"plan": plan}
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for checked arrays; then the updates are stored."""
@@ -45,6 +46,8 @@ class Interpreter:
         """Every op has a NumPy evaluation."""
         return frozenset(OPS)
 
-    def compile(self, graph: Graph, container: type | None = list) -> InterpretedGraph:
+    def compile(
+        self, graph: Graph, container: type | None = list, opt_level: int | None = None
+    ) -> InterpretedGraph:
         """Nothing to compile: the graph itself is what runs."""
         return InterpretedGraph(graph)

@@ -186,6 +186,8 @@ def compare(function: Function, *arrays: Any, **named: Any) -> Comparison:
     program = _Program(optimised, checked)
     raised = {"interpreter": meant.error, "optimised": expected.error, "llvm": program.error}
     errors = {who: f"{type(e).__name__}: {e.message}" for who, e in raised.items() if e is not None}
+    if program.half_done:
+        errors["llvm"] = f"{program.half_done}: {errors['llvm']}"
     results: list[ResultReport] = []
     tensors: list[TensorReport] = []
     seconds: dict[str, float] = {}
@@ -216,17 +218,28 @@ def _result_names(graph: Graph) -> list[str]:
 
 
 class _Program:
-    """One run, and the time of more, of an isolated graph that the LLVM backend compiled."""
+    """One run, and the time of more, of an isolated graph that the LLVM backend compiled.
+
+    Attributes:
+        values: outputs and new values of variables; empty if it failed.
+        error: what it raised, or None.
+        half_done: which variables a run that failed has changed all the same, in words; empty if none.
+        seconds: the median time of a call.
+    """
 
     def __init__(self, isolated: Isolated, arrays: Sequence[np.ndarray]) -> None:
-        self.error: GraphcError | None = None
         self.values: list[np.ndarray] = []
+        self.error: GraphcError | None = None
+        self.half_done = ""
         self.seconds = 0.0
         executable = backend_named("llvm").compile(isolated.graph)
         try:
             outputs = executable(arrays)
         except GraphcError as error:
             self.error = error
+            changed = [v for v, before in isolated.variables.items() if _storage(v).tobytes() != before.tobytes()]
+            if changed:
+                self.half_done = f"changed {', '.join(map(describe, changed))} and then raised"
             return
         updated = [_storage(variable).copy() for variable, _ in isolated.graph.updates]
         self.values = [*outputs, *updated]

@@ -3,7 +3,7 @@
 | level | prints |
 |---|---|
 | 1 | a table of the passes: milliseconds, tensors before and after, rules fired |
-| 2 | the clusters that `fuse` made, and the backend's plan: steps and buffers |
+| 2 | the clusters that `fuse` made, the backend's plan, and what the disk cache had of the code |
 | 3 | the graph as written, and after each pass that changed it |
 | 4 | the LLVM IR |
 | 5 | the assembly |
@@ -50,6 +50,8 @@ def debug_lines(function: Function, level: int) -> Iterator[str]:
     if level >= 2:
         yield from _section("clusters", cluster_lines(function.optimized))
         yield from _section("plan", function.artifacts["plan"].splitlines())
+        if (cache := function.artifacts.get("cache")) is not None:
+            yield from _section("cache", cache.splitlines())
     if level >= 3:
         yield from _section("graph as written", print_graph(function.graph).splitlines())
         yield from _changes(function)

@@ -17,13 +17,17 @@ from pathlib import Path
 import numpy as np
 
 from graphc.backends import backend_named
+from graphc.backends.llvm.cache import describe_usage, object_cache
 from graphc.ir.build import constant
 from graphc.ir.close import close
 from graphc.passes.manager import optimise
 
 _PACKAGES = ("graphc-compiler", "numpy", "networkx", "llvmlite", "scipy")
 _FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512vl", "avx512bf16", "amx-tile", "neon", "sve")
-_FLAGS = ("GRAPHC_DEBUG", "GRAPHC_CHECK", "GRAPHC_DUMP", "GRAPHC_SKIP", "GRAPHC_BACKEND", "GRAPHC_NUM_THREADS")
+_FLAGS = (
+    "GRAPHC_DEBUG", "GRAPHC_CHECK", "GRAPHC_DUMP", "GRAPHC_SKIP", "GRAPHC_BACKEND", "GRAPHC_NUM_THREADS",
+    "GRAPHC_CACHE",
+)  # fmt: skip
 
 
 def report() -> str:
@@ -102,7 +106,7 @@ def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
 def _settings() -> Iterator[tuple[str, str]]:
     for name in _FLAGS:
         yield name, os.environ.get(name) or "-"
-    yield "cache", "none: code is compiled anew in each process"
+    yield "cache", describe_usage(object_cache().usage())
 
 
 def _self_test() -> Iterator[tuple[str, str]]:

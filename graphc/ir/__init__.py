@@ -1,0 +1,1 @@
+"""What a graph is: types, symbolic sizes, tensors, ops as records, building, text, verifying, evaluating."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from graphc.errors import DTypeError
 
-_KINDS = {"b": 0, "i": 1, "u": 1, "f": 2}
+_KINDS = {"b": 0, "i": 1, "u": 1, "O": 1, "f": 2}  # O: Python integers of any size
 
 
 def accept(value: Any, dtype: np.dtype[Any], casting: Literal["safe", "same_kind"]) -> np.ndarray:
@@ -32,6 +32,8 @@ def accept(value: Any, dtype: np.dtype[Any], casting: Literal["safe", "same_kind
     array = np.asarray(value)
     if array.dtype == dtype:
         return np.asarray(array, dtype)
+    if not hasattr(value, "dtype") and (array.dtype == object or (array.dtype.kind == "f" and dtype.kind in "iu")):
+        array = _python_integers(value, array)
     if hasattr(value, "dtype"):
         if not np.can_cast(array.dtype, dtype, casting):
             raise DTypeError(f"cannot take an array of {array.dtype} without losing values")
@@ -44,3 +46,17 @@ def accept(value: Any, dtype: np.dtype[Any], casting: Literal["safe", "same_kind
                 raise DTypeError(f"cannot hold {extreme}")
     with np.errstate(over="ignore"):  # 1e300 as float32 is infinite, as NumPy has it
         return array.astype(dtype)
+
+
+def _python_integers(value: Any, array: np.ndarray) -> np.ndarray:
+    """`value` as Python integers if it consists of those: NumPy makes floats of `[2**63, -1]`.
+
+    Raises:
+        DTypeError: it is made of neither numbers that NumPy has a dtype for nor Python integers.
+    """
+    elements = np.asarray(value, object)
+    if all(isinstance(element, int) for element in elements.flat):
+        return elements
+    if array.dtype == object:
+        raise DTypeError("cannot take Python objects")
+    return array

@@ -22,7 +22,7 @@ from typing import NamedTuple, Union
 from graphc.errors import ShapeError
 
 DEPTH_LIMIT = 40
-ATOM_LIMIT = 2000
+ATOM_LIMIT = 1000
 DIGIT_LIMIT = 1000  # Python refuses to print integers of more than 4300
 
 Size = Union[int, "Dim"]
@@ -251,7 +251,10 @@ def floordiv(a: Size, b: Size) -> Size:
 
 
 def _divide_terms(a: Size, b: Size) -> tuple[Size, Size]:
-    """Split `a` into `whole * b + rest`, term by term; `b` is one term, else nothing divides."""
+    """Split `a` into `whole * b + rest`, term by term; `b` is one term, else nothing divides.
+
+    Of a number, what remains lies between 0 and `b`, so that `(n+3)//2` and `(n+1)//2+1` are one size.
+    """
     divisor = _terms(b)
     if len(divisor) != 1:
         return 0, a
@@ -266,7 +269,10 @@ def _divide_terms(a: Size, b: Size) -> tuple[Size, Size]:
                 left.remove(atom)
             else:
                 divides = False
-        if divides:
+        if monomial == () and not atoms:
+            whole.append(((), coefficient // factor))
+            rest.append(((), coefficient % factor))
+        elif divides:
             whole.append((tuple(left), coefficient // factor))
         else:
             rest.append((monomial, coefficient))
@@ -437,8 +443,8 @@ _TOKEN = re.compile(r"\s*(?:(\d+)|([A-Za-z_][\w.']*)|(//|[-+*(),%]))")
 def parse_size(text: str) -> Size:
     """The size that `str(size)` printed.
 
-    >>> parse_size("(h-2)//3+1")
-    Dim('((h-2)//3)+1')
+    >>> parse_size("(h+2)//3-1")
+    Dim('((h+2)//3)-1')
     >>> parse_size(str(parse_size("(h-2)//3+1"))) == parse_size("(h-2)//3+1")
     True
 
@@ -446,6 +452,7 @@ def parse_size(text: str) -> Size:
         ValueError: it is no size, or one that is too large to work with.
     """
     shown = repr(text if len(text) < 80 else text[:80] + "...")
+    text = text.rstrip()
     tokens: list[str] = []
     position = nesting = 0
     while position < len(text):
@@ -467,13 +474,13 @@ def parse_size(text: str) -> Size:
 
 def _parse_sum(tokens: list[str], at: int) -> tuple[Size, int]:
     negative = at < len(tokens) and tokens[at] == "-"
-    total, at = _parse_product(tokens, at + negative)
-    total = total * -1 if negative else total
+    first, at = _parse_product(tokens, at + negative)
+    terms = [*_terms(first * -1 if negative else first)]
     while at < len(tokens) and tokens[at] in "+-":
         term, after = _parse_product(tokens, at + 1)
-        total = total + term if tokens[at] == "+" else total - term
+        terms += _terms(term if tokens[at] == "+" else term * -1)
         at = after
-    return total, at
+    return _sum(terms), at
 
 
 def _parse_product(tokens: list[str], at: int) -> tuple[Size, int]:

@@ -60,6 +60,7 @@ def parse(text: str) -> Graph:
     if key is not None:
         raise reader.error("a top-level graph has no attribute name")
     if not reader.at_end():
+        reader.next()
         raise reader.error("text after the end of the graph")
     try:
         check_symbols(graph)

@@ -15,7 +15,7 @@ from graphc.ir.dims import Size
 from graphc.ir.graph import Constraint, Graph
 from graphc.ir.opdef import OPS
 from graphc.ir.tensor import Tensor, describe
-from graphc.ir.types import TensorType
+from graphc.ir.types import TupleType
 
 
 class _Recorder(threading.local):
@@ -67,7 +67,7 @@ def constraints_of(graph: Graph) -> Iterator[Constraint]:
 
 
 def _shape(tensor: Tensor) -> tuple[Size, ...]:
-    items: tuple[TensorType, ...] = getattr(tensor.type, "items", (tensor.type,))
+    items = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
     return tuple(s for item in items for s in item.shape)
 
 

@@ -1,0 +1,1 @@
+"""What each op means: type rule, NumPy evaluation, gradient, expansion; and the public functions."""

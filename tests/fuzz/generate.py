@@ -149,7 +149,7 @@ class Generator:
         """A new input; once there are enough, values made of a constant."""
         if len(self.inputs) >= 6:
             return self.constant(shape, dtype)
-        if self.chance(0.12) and all(isinstance(s, int) for s in shape) and self.elements(shape) <= 400:
+        if self.chance(0.3) and all(isinstance(s, int) for s in shape) and self.elements(shape) <= 400:
             array = draw(self.rng, dtype, tuple(int(str(s)) for s in shape))
             variable = gc.variable(array, name=f"v{len(self.variables)}")
             self.variables.append(variable)
@@ -321,11 +321,20 @@ class Generator:
         found: list[tuple[Tensor, Tensor]] = []
         for variable in self.variables:
             fitting = [t for t in self.pool if t.type == variable.type and t is not variable]
-            if fitting and self.chance(0.6):
+            if fitting and self.chance(0.5):
                 found.append((variable, self.one_of(fitting)))
-            elif variable.dtype != BOOL and self.chance(0.4):
-                found.append((variable, variable + gc.constant(draw(self.rng, variable.dtype, (), 0))))
+            elif self.chance(0.7):
+                found.append((variable, self.changed(variable)))
         return found
+
+
+    def changed(self, variable: Variable) -> Tensor:
+        """A new value made of the old one, element by element or from other places."""
+        if variable.ndim and self.chance(0.6):
+            return self.one_of((gc.flip, lambda v: gc.roll(v, 1), lambda v: gc.sort(v, 0)))(variable)
+        if variable.dtype == BOOL:
+            return ~variable
+        return variable + gc.constant(draw(self.rng, variable.dtype, (), 0))
 
 
 def generate(seed: int, recipes: Mapping[Recipe, float], *, size: int | None = None) -> Case:
@@ -351,6 +360,9 @@ def generate(seed: int, recipes: Mapping[Recipe, float], *, size: int | None = N
         outputs += [t for t in partials if g.elements(t.shape) <= ELEMENT_LIMIT * 5]
     if g.chance(0.05):
         outputs.append(g.one_of(g.pool))
+    for variable in g.variables:
+        if g.chance(0.3):  # its old value, though it may be updated
+            outputs.append(g.one_of((variable, gc.stack([variable, variable]), gc.equal(variable, variable))))
     graph = _closed(g, outputs, g.updates())
     return Case(seed, graph, [_run(g, graph, i) for i in range(len(g.symbols))], refused, taken)
 

@@ -32,6 +32,7 @@ from .storage import load, save
 
 FOLDER = Path("fuzz-failures")
 SECONDS_PER_SEED = 30.0
+SECONDS_APART = 10.0
 #: Heap corruption shows late; a fresh process after so many seeds keeps the blame near.
 SEEDS_PER_PROCESS = 250
 
@@ -134,19 +135,19 @@ def run(seeds: Iterable[int], jobs: int = 1) -> Iterator[tuple[int, Failure | No
                         chunks.append(rest[1:])
 
 
-def fails_apart(case: Case) -> Failure | None:
+def fails_apart(case: Case, settings: Settings | None = None) -> Failure | None:
     """`check` in a process of its own, for cases that crash."""
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     ours, theirs = context.Pipe(duplex=False)
 
     def work() -> None:
-        theirs.send(check(case, Settings()))
+        theirs.send(check(case, settings or Settings()))
 
     process = context.Process(target=work, daemon=True)
     process.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(SECONDS_PER_SEED) else Failure("crash", "process", "no result")
+        return ours.recv() if ours.poll(SECONDS_APART) else Failure("crash", "process", "no result")
     except EOFError:
         return Failure("crash", "process", "the process ended")
     finally:

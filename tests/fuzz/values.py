@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-#: Extents of axes. 0 and 1 are where loops go wrong, 33 is one more than a vector, 130 more than a block.
-EXTENTS = (1, 2, 3, 4, 5, 7, 8, 0, 16, 17, 33, 130)
-EXTENT_ODDS = np.array([12, 14, 14, 8, 10, 10, 6, 6, 4, 5, 7, 4]) / 100
+#: Extents of axes. 0 and 1 are where loops go wrong, 33 is one more than a vector, 400 more than a block of
+#: a matrix product along k.
+EXTENTS = (1, 2, 3, 4, 5, 7, 8, 0, 16, 17, 33, 130, 400)
+EXTENT_ODDS = np.array([12, 14, 14, 8, 10, 10, 6, 6, 4, 5, 7, 3, 1]) / 100
 
 
 def special_values(dtype: np.dtype[Any]) -> np.ndarray:

@@ -40,6 +40,7 @@ EXCEPTIONS = {("graphc.backends", "graphc.backends.numpy"), ("graphc.backends", 
 #: Library -> where it may be imported. Everything else has the standard library and NumPy.
 LIBRARIES = {
     "llvmlite": ("graphc.backends.llvm",),
+    "platformdirs": ("graphc.backends.llvm.cache",),
     "networkx": ("graphc.analysis.nx", "graphc.inspect"),
     "mpmath": ("graphc.backends.llvm.vector_math.fit",),  # run by hand, to fit coefficients anew
 }

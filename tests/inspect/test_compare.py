@@ -126,6 +126,29 @@ def test_errors_are_compared_too():
     assert "index 7 is out of bounds" in str(report) and w.value == 1.0
 
 
+def test_a_failed_call_that_changes_a_variable_is_no_agreement(monkeypatch):
+    class Hasty:
+        name, native = "llvm", backend_named("llvm").native
+
+        def compile(self, graph):
+            def run(arrays):
+                for variable, _ in graph.updates:
+                    variable.storage[...] = 7.0
+                raise gc.IndexOutOfBoundsError("too late")
+
+            return run
+
+    def named(name):
+        return Hasty() if name == "llvm" else backend_named(name)
+
+    x, i = gc.placeholder(("n",), name="x"), gc.placeholder((), "int64", name="i")
+    w = gc.variable(1.0, name="w")
+    f = gc.function([x, i], gc.take(x, i), updates={w: w + 1.0}, backend="numpy")
+    monkeypatch.setattr(compare_module, "backend_named", named)
+    report = gc.compare(f, ARRAY[0], 7)
+    assert not report.ok and "changed 'w' and then raised: IndexOutOfBoundsError" in str(report)
+
+
 def test_tuples_host_steps_prints_and_bare_results(capfd):
     x = gc.placeholder((4, 4), "float64", name="x")
     w = gc.variable(np.arange(3.0), name="w")

@@ -177,6 +177,11 @@ def test_the_reproducer_is_a_file_that_replays(tmp_path):
     assert [t.op.name for t in saved.tensors] == ["placeholder", "log_softmax"]
 
 
+def test_a_wrong_value_is_replayed_with_the_same_check(tmp_path):
+    with pytest.raises(PassError, match=r"graphc opt --passes planted --check 3 \S+\.gir"):
+        planted(negates, check=3, dump=tmp_path)
+
+
 def test_a_reproducer_is_saved_without_a_dump_folder_too():
     with pytest.raises(PassError) as caught:
         planted(fails)

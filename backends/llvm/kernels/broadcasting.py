@@ -54,3 +54,21 @@ def broadcast_loops(
                 if advances:
                     numbers[i] = b.add(b.mul(numbers[i], extent), index)
         yield numbers
+
+
+def broadcast_numbers(
+    b: Builder, axes: Sequence[BroadcastAxis], extents: Sequence[Value], number: Value, arrays: int
+) -> list[Value]:
+    """As `broadcast_loops` for one turn of all the loops: its number's digits are the loops' indices."""
+    numbers, strides = [b.i64(0)] * arrays, [b.i64(1)] * arrays
+    rest = number
+    for place in reversed(range(len(axes))):
+        index = rest
+        if place > 0:
+            quotient = b.udiv(rest, extents[place])
+            index, rest = b.sub(rest, b.mul(quotient, extents[place])), quotient
+        for i, advances in enumerate(axes[place].advances):
+            if advances:
+                numbers[i] = b.add(numbers[i], b.mul(index, strides[i]))
+                strides[i] = b.mul(strides[i], extents[place])
+    return [*numbers, number]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from graphc.backends.llvm.emitter import Builder, Value, memory_type, register_type, vector
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.kernels.product import Product
+from graphc.backends.llvm.kernels.product import Product, Run
 from graphc.backends.llvm.target import Target
 
 #: Lanes of one vector at most: narrow integers would fill more, but then most products were all tail.
@@ -26,11 +26,11 @@ def integer_matmul_kernel(product: Product, target: Target) -> Kernel:
     b = product.builder(target)
     lanes = min(_LANES, target.native_lanes(product.dtype))
     body = _IntegerBody(b, product, lanes)
-    m, n = b.param("m"), b.param("n")
+    n = b.param("n")
     along_k = product.transposed_y and not product.transposed_x
     along_n = 1 if product.transposed_y else lanes
-    with product.batch_loops(b) as numbers, b.loop(0, m) as row:
-        body.select_matrices(numbers)
+    with product.runs(b, b.i64(1), b.param("m")) as run, b.loop(run.first, run.last) as row:
+        body.select_matrices(run)
         if along_k:
             with b.loop(0, n) as column:
                 body.dot(row.index, column.index)
@@ -40,7 +40,7 @@ def integer_matmul_kernel(product: Product, target: Target) -> Kernel:
                 body.columns(row.index, column.index, along_n)
             with b.loop(even, n) as column:
                 body.columns(row.index, column.index, 1)
-    return Kernel(b, product.sizes)
+    return Kernel(b, product.sizes, split=product.split((product.m,), product.n * product.k * 4))
 
 
 class _IntegerBody:
@@ -57,13 +57,13 @@ class _IntegerBody:
         self.times: Combine = b.and_ if is_bool else b.mul
         self.plus: Combine = b.or_ if is_bool else b.add
 
-    def select_matrices(self, numbers: list[Value]) -> None:
-        """The matrices with these numbers in the batch are the ones to multiply."""
+    def select_matrices(self, run: Run) -> None:
+        """The run's matrices are the ones to multiply."""
         b = self.b
         extents = (b.mul(self.m, self.k), b.mul(self.k, self.n), b.mul(self.m, self.n))
         self.x, self.y, self.c = (
             b.gep(b.param(name), b.mul(number, extent), self.memory)
-            for name, number, extent in zip("xyc", numbers, extents)
+            for name, number, extent in zip("xyc", (run.x, run.y, run.c), extents)
         )
 
     def columns(self, row: Value, column: Value, lanes: int) -> None:

@@ -49,8 +49,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 
-#: Elements of one row that are summed without an intermediate result.
-BLOCK = 4096
+#: Vectors of one row that are summed without an intermediate result.
+BLOCK = 128
 #: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
 HEAVY = 24
 #: Bodies with more calls of elementary functions than this hold them as functions rather than in line: the
@@ -420,8 +420,9 @@ class _LoopKernel:
         extent = self._extent(group)
         if not any(r.op.name in ("sum", "prod") and r.dtype.kind == "f" for r in stage):
             return self._accumulate_vectors(stage, number, group, ZERO, extent, carried)
-        with frames.loop(0, extent, BLOCK, carried) as block:
-            count = b.intrinsic("smin", b.sub(extent, block.index), BLOCK)
+        elements = BLOCK * self.lanes
+        with frames.loop(0, extent, elements, carried) as block:
+            count = b.intrinsic("smin", b.sub(extent, block.index), elements)
             identities = [self._identity(r, self.lanes) for r in stage]
             first = Leveled(block.index, frames.depth)
             parts = self._accumulate_vectors(stage, number, group, first, count, identities)
@@ -432,7 +433,7 @@ class _LoopKernel:
         """What is carried on: the totals with a block's parts, and the sums' roundings with those of this step."""
         b = self.b
         totals = [self._combine(r, x, y) for r, x, y in zip(stage, carried, parts)]
-        roundings = []
+        roundings: list[Value] = []
         for reduction, total, x, y in zip(stage, totals, carried, parts):
             if _rounds(reduction):
                 with b.flags(EXACT):

@@ -2,6 +2,7 @@
 
     integers and bool     a plain loop                                        integer_matmul.py
     few rows or columns   a dot product for each element                      dots.py
+    one row               a sum of y's rows                                   row_product.py
     everything else       blocks, packed where that pays, and a micro-kernel  here, microkernel.py, packing.py
 
 The blocked algorithm (after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
@@ -17,7 +18,13 @@ used again soonest:
 
 A y that is used for few rows is read where it lies; only its ragged last panel is packed then.
 
-Invariant: how an element is summed depends on k alone, never on its place in the product or on threads.
+A turn, of which threads share the loop, is one block of the product: some rows of one block of columns. The
+turns of one block of columns follow one another, and a thread packs the y block once for those that it gets;
+so y is packed again only where a thread's share ends inside a block of columns. Rows of x are copied once for
+each block of columns, by whoever does it.
+
+Invariant: how an element is summed depends on the kernel and k (and, for a y that lies along k, on whether there
+are fewer than FEW_ROWS rows), never on its place in the product or on threads.
 """
 
 from __future__ import annotations
@@ -26,12 +33,15 @@ from typing import NamedTuple
 
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.kernels.dots import dots_kernel, suits_dots
+from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, suits_dots
 from graphc.backends.llvm.kernels.integer_matmul import integer_matmul_kernel
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
 from graphc.backends.llvm.kernels.packing import add_lines, copy_x, copy_y
-from graphc.backends.llvm.kernels.product import Product, canonical
+from graphc.backends.llvm.kernels.product import Product, Run, canonical
+from graphc.backends.llvm.kernels.row_product import row_product_kernel, suits_row_product
 from graphc.backends.llvm.target import Target, host_target
+from graphc.ir import dims
+from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 
@@ -67,7 +77,9 @@ def matmul_kernel(
     machine = target or host_target()
     if product.dtype.kind != "f":
         return integer_matmul_kernel(product, machine)
-    if suits_dots(product):
+    if suits_row_product(product):
+        return row_product_kernel(product, machine)
+    if suits_dots(product, machine):
         return dots_kernel(product, machine)
     shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
     return blocked_kernel(product, shape, machine)
@@ -81,18 +93,31 @@ def build_matmul(tensor: Tensor) -> Kernel:
 
 def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
     """The blocked algorithm with these block sizes."""
-    b = product.builder(target, scratch=True)
+    b = product.builder(target, scratch=True, further=("width", "height"))
     body = _BlockedBody(b, product, shape, target)
-    with product.batch_loops(b) as (x, y, c):
-        body.multiply(x, y, c)
+    with product.runs(b, body.column_blocks, body.row_blocks) as run:
+        body.multiply(run)
     scratch = shape.sliver_bytes + shape.panel_bytes(product.k, product.n)
-    return Kernel(b, product.sizes, scratch, helpers=body.helpers)
+    blocks = -(-product.n // shape.width), -(-product.m // shape.height)
+    sizes = (*product.sizes, shape.width, shape.height)
+    split = product.split(blocks, _weight(product, shape))
+    return Kernel(b, sizes, scratch, helpers=body.helpers, split=split)
+
+
+def _weight(product: Product, shape: Blocking) -> Size:
+    """About how long one block takes, in sixteenths of a nanosecond.
+
+    Two vectors are done in a cycle, and to read y takes as long as six rows more would.
+    """
+    rows, columns = dims.minimum(product.m, shape.height), dims.minimum(product.n, shape.width)
+    return dims.product([rows + 6, columns, product.k]) * 5 // (2 * shape.lanes)
 
 
 class _Block(NamedTuple):
-    """One block of y: where it lies, where in the product it belongs, and its extents."""
+    """One block of y: where it lies, whether it is packed, where in the product it belongs, and its extents."""
 
     corner: Value
+    packs: Value
     column: Value
     width: Value
     first: Value
@@ -109,7 +134,11 @@ class _BlockedBody:
         self.copy_x = copy_x(shape, target)
         self.copy_y = copy_y(shape, target, transposed=product.transposed_y)
         self.add_lines = add_lines(shape, target)
+        # A transposed y has to be packed, which does not pay for few rows; how many there are may show at run time only.
+        along_k = product.transposed_y and not product.transposed_x and not isinstance(product.m, int)
+        self.dot_lines = dot_lines(product.dtype, target) if along_k else None
         functions = (*self.tiles.values(), self.copy_x, self.copy_y, self.add_lines)
+        functions += (self.dot_lines,) if self.dot_lines else ()
         self.helpers = tuple({function.name: function for function in functions}.values())
         with b.at(b.entry):
             self.sliver = b.param("scratch")
@@ -119,39 +148,69 @@ class _BlockedBody:
             self.x_step = b.mul(self.m if product.transposed_x else self.k, self.size)
             self.y_step = b.mul(self.k if product.transposed_y else self.n, self.size)
             self.c_step = b.mul(self.n, self.size)
-            self.packs = self._packs()
+            self.width = b.param("width")
+            self.column_blocks = _ceiling(b, self.n, self.width)
+            self.row_blocks = _ceiling(b, self.m, b.param("height"))
+            self.height = self._height()
 
-    def _packs(self) -> Value:
+    def _height(self) -> Value:
+        """The rows of each block but the last: even shares, in whole tiles. It is not used where m is 0."""
+        b, rows = self.b, self.shape.rows
+        share = _ceiling(b, self.m, b.intrinsic("smax", self.row_blocks, 1))
+        return b.mul(_ceiling(b, share, b.i64(rows)), rows)
+
+    def _packs(self, rows: Value) -> Value:
         """Whether all panels are packed, not only ragged ones: of a transposed y, and for many rows."""
         if self.product.transposed_y:
             return Value("i1", "true")
-        if isinstance(self.product.m, int):
-            return Value("i1", "true" if self.product.m >= PACKED_ROWS else "false")
-        return self.b.icmp("sge", self.m, PACKED_ROWS)
+        if isinstance(self.product.m, int) and self.product.m < PACKED_ROWS:
+            return Value("i1", "false")
+        return self.b.icmp("sge", rows, PACKED_ROWS)
 
-    def multiply(self, x: Value, y: Value, c: Value) -> None:
-        """One product, of the matrices with these numbers."""
+    def multiply(self, run: Run) -> None:
+        """Some blocks of rows times one block of columns, in the matrices with these numbers."""
+        b = self.b
+        self.x = b.offset(b.param("x"), b.mul(run.x, b.mul(b.mul(self.m, self.k), self.size)))
+        self.y = b.offset(b.param("y"), b.mul(run.y, b.mul(b.mul(self.k, self.n), self.size)))
+        self.c = b.offset(b.param("c"), b.mul(run.c, b.mul(self.m, self.c_step)))
+        column = b.mul(run.group, self.width)
+        width = b.intrinsic("smin", b.sub(self.n, column), self.width)
+        if self.dot_lines is None:
+            self._blocks(run, column, width)
+            return
+        with b.if_else(b.icmp("slt", self.m, FEW_ROWS)) as choice:
+            with choice.then:
+                self._dots(self.dot_lines, column, width)
+            with choice.otherwise:
+                self._blocks(run, column, width)
+
+    def _dots(self, function: Builder, column: Value, width: Value) -> None:
+        """All of the few rows times one block of columns, which lie along k."""
+        b = self.b
+        lines, c = b.offset(self.y, b.mul(column, self.y_step)), b.offset(self.c, b.mul(column, self.size))
+        b.call("void", function.name, self.x, lines, c, self.c_step, self.m, self.k, width)
+
+    def _blocks(self, run: Run, column: Value, width: Value) -> None:
+        """Some blocks of rows times one block of columns."""
         b, shape = self.b, self.shape
-        self.x = b.offset(b.param("x"), b.mul(x, b.mul(b.mul(self.m, self.k), self.size)))
-        self.y = b.offset(b.param("y"), b.mul(y, b.mul(b.mul(self.k, self.n), self.size)))
-        self.c = b.offset(b.param("c"), b.mul(c, b.mul(self.m, self.c_step)))
         y_row, y_column = (self.size, self.y_step) if self.product.transposed_y else (self.y_step, self.size)
-        with b.loop(0, self.n, shape.width) as columns:
-            width = b.intrinsic("smin", b.sub(self.n, columns.index), shape.width)
-            # Once even where k is 0: the tiles then store their base, zeros.
-            with b.loop(0, self.k, shape.depth, at_least_once=True) as depths:
-                depth = b.intrinsic("smin", b.sub(self.k, depths.index), shape.depth)
-                corner = b.offset(self.y, b.add(b.mul(depths.index, y_row), b.mul(columns.index, y_column)))
-                block = _Block(corner, columns.index, width, depths.index, depth)
-                self._pack(block, y_column)
-                self._rows(block)
+        self.first_row = b.mul(run.first, self.height)
+        self.last_row = b.intrinsic("smin", b.mul(run.last, self.height), self.m)
+        packs = self._packs(b.sub(self.last_row, self.first_row))
+        # Once even where k is 0: the tiles then store their base, zeros.
+        with b.loop(0, self.k, shape.depth, at_least_once=True) as depths:
+            depth = b.intrinsic("smin", b.sub(self.k, depths.index), shape.depth)
+            corner = b.offset(self.y, b.add(b.mul(depths.index, y_row), b.mul(column, y_column)))
+            block = _Block(corner, packs, column, width, depths.index, depth)
+            self._pack(block, y_column)
+            self._rows(block)
 
     def _pack(self, block: _Block, y_column: int | Value) -> None:
         """Copy the block's panels, or the ragged last one only."""
         b, columns = self.b, self.shape.columns
         with b.loop(0, block.width, columns) as panel:
             across = b.intrinsic("smin", b.sub(block.width, panel.index), columns)
-            with b.if_(b.or_(self.packs, b.icmp("slt", across, columns))):
+            with b.if_(b.or_(block.packs, b.icmp("slt", across, columns))):
                 source = b.offset(block.corner, b.mul(panel.index, y_column))
                 copy = self._packed(block, panel.index)
                 b.call("void", self.copy_y.name, source, self.y_step, copy, across, block.depth)
@@ -161,13 +220,13 @@ class _BlockedBody:
         return self.b.offset(self.panels, self.b.mul(column, self.b.mul(block.depth, self.size)))
 
     def _rows(self, block: _Block) -> None:
-        """All rows of x times one block of y."""
+        """The run's rows of x times one block of y."""
         b = self.b
         x_row, x_k = (self.size, self.x_step) if self.shape.by_column else (self.x_step, self.size)
         c = b.offset(self.c, b.mul(block.column, self.size))
-        with b.forever([b.i64(0)]) as group:
+        with b.forever([self.first_row]) as group:
             (row,) = group.carried
-            left = b.sub(self.m, row)
+            left = b.sub(self.last_row, row)
             group.exit_if(b.icmp("sle", left, 0))
             rows, function = self._row_group(left)
             source = b.offset(self.x, b.add(b.mul(row, x_row), b.mul(block.first, x_k)))
@@ -193,7 +252,7 @@ class _BlockedBody:
         b, shape = self.b, self.shape
         left = b.sub(block.width, column)
         ragged = b.icmp("slt", left, shape.columns)
-        packed = b.or_(self.packs, ragged)
+        packed = b.or_(block.packs, ragged)
         in_place = b.offset(block.corner, b.mul(column, self.size))
         panel = b.select(packed, self._packed(block, column), in_place)
         panel_step = b.select(packed, b.i64(shape.panel_step), self.y_step)
@@ -208,6 +267,11 @@ class _BlockedBody:
     def _is_fresh(self, block: _Block) -> Value:
         """Whether the block is the first along k, so that there are no sums to add to."""
         return self.b.icmp("eq", block.first, 0)
+
+
+def _ceiling(b: Builder, value: Value, divisor: Value) -> Value:
+    """The quotient of numbers above 0, rounded up."""
+    return b.udiv(b.add(value, b.sub(divisor, 1)), divisor)
 
 
 def _choose(b: Builder, condition: Value, one: Pair, other: Pair) -> Pair:

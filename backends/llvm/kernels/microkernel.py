@@ -31,8 +31,12 @@ from graphc.ir.dims import Size
 #: k per block, times bytes of an element. A sliver of 12 rows then takes 18 KiB of the first-level cache,
 #: which it shares with the panel that streams through.
 _DEPTH_BYTES = 1536
-#: Columns per block: a packed block takes 384 KiB, of a second-level cache of 512 KiB or more.
+#: Columns per block: a packed block takes 384 KiB, of a second-level cache of 512 KiB or more. Of a product
+#: with fewer columns than _WIDE, less: so that threads find blocks to share.
 _WIDTH = 256
+_WIDE = 1024
+#: Rows per block of a product of one block of columns: such a y is small, so packing it for each costs little.
+_NARROW_HEIGHT = 24
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Blocking:
         vectors: vectors across a tile.
         depth: k of one block.
         width: columns of one block.
+        height: rows of one block, which threads take as a whole.
         by_column: the left operand is stored transposed, so slivers keep all rows of one k together.
     """
 
@@ -56,6 +61,7 @@ class Blocking:
     depth: int
     width: int
     by_column: bool = False
+    height: int = 192
 
     @cached_property
     def bytes(self) -> int:
@@ -125,7 +131,13 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     product.
     """
     element, lanes = memory_type(dtype), target.native_lanes(dtype)
-    rows, vectors = 6 * max(1, target.vector_registers // 16), 2
+    registers = max(1, target.vector_registers // 16)
+    rows, vectors = 6 * registers, 2
+    if isinstance(n, int):
+        while lanes * element_bytes(element) > 16 and n <= lanes // 2:  # narrow vectors, rather than half empty ones
+            lanes //= 2
+        if n <= lanes:
+            rows *= 2
     if isinstance(m, int) and m < rows:
         rows = max(1, m)
         while vectors < 8 and 2 * vectors * (rows + 1) < target.vector_registers:
@@ -133,7 +145,11 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     if isinstance(n, int):
         while vectors > 1 and n <= lanes * vectors // 2:
             vectors //= 2
-    return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), _WIDTH, by_column)
+    width, height = _WIDTH, 192
+    if isinstance(n, int) and n < _WIDE:
+        width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
+        height = _NARROW_HEIGHT if n <= width else height
+    return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)
 
 
 def tile(shape: Blocking, rows: int, target: Target) -> Builder:

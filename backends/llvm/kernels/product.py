@@ -5,17 +5,37 @@ Invariant: `canonical` only renames: the buffers that it describes are the opera
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from graphc.backends.llvm.emitter import Builder, Value
-from graphc.backends.llvm.kernels.broadcasting import BroadcastAxis, broadcast_axes, broadcast_loops
+from graphc.backends.llvm.kernel import Split
+from graphc.backends.llvm.kernels.broadcasting import BroadcastAxis, broadcast_axes, broadcast_numbers
 from graphc.backends.llvm.target import Target
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.types import TensorType
+
+
+class Run(NamedTuple):
+    """Turns that follow one another inside one matrix, and inside one group of its turns.
+
+    Attributes:
+        x, y, c: the numbers of the matrices.
+        group: the number of the group.
+        first, last: which of the group's turns: first <= turn < last.
+    """
+
+    x: Value
+    y: Value
+    c: Value
+    group: Value
+    first: Value
+    last: Value
 
 
 @dataclass(frozen=True)
@@ -44,19 +64,41 @@ class Product:
         """The run-time arguments of the kernel."""
         return (self.m, self.k, self.n, *(axis.extent for axis in self.axes))
 
-    def builder(self, target: Target, *, scratch: bool = False) -> Builder:
-        """A function with the kernel's arguments, named x, y, c, scratch, m, k, n, batch0, batch1 ..."""
+    def builder(self, target: Target, *, scratch: bool = False, further: Sequence[str] = ()) -> Builder:
+        """A function with the kernel's arguments.
+
+        They are x, y, c, scratch, m, k, n, batch0, batch1 ..., `further` sizes, low and high.
+        """
         pointers = ["y", "x", "c"] if self.swapped else ["x", "y", "c"]
-        names = ["m", "k", "n", *(f"batch{i}" for i in range(len(self.axes)))]
+        names = ["m", "k", "n", *(f"batch{i}" for i in range(len(self.axes))), *further, "low", "high"]
         return Builder(
             "matmul",
             [(name, "ptr") for name in pointers + ["scratch"] * scratch] + [(name, "i64") for name in names],
             target=target,
         )
 
-    def batch_loops(self, b: Builder) -> AbstractContextManager[list[Value]]:
-        """The loops around the product; inside, the numbers of the matrices of x, of y and of the result."""
-        return broadcast_loops(b, self.axes, b.params[len(b.params) - len(self.axes) :], 2)
+    def split(self, turns: tuple[Size, ...], weight: Size, granule: int = 1) -> Split:
+        """How threads share the product, of whose matrices each has so many turns."""
+        return Split((*(axis.extent for axis in self.axes), *turns), granule, weight)
+
+    @contextmanager
+    def runs(self, b: Builder, groups: Value, turns: Value) -> Iterator[Run]:
+        """The loop over the kernel's turns, `low` to `high`: each matrix has `groups` groups of `turns` turns.
+
+        It takes as many turns at once as lie in one group, so what a group's turns need is made once for them.
+        """
+        extents = [b.param(f"batch{i}") for i in range(len(self.axes))]
+        with b.forever([b.param("low")]) as loop:
+            (turn,) = loop.carried
+            left = b.sub(b.param("high"), turn)
+            loop.exit_if(b.icmp("sle", left, 0))
+            groups_before = b.udiv(turn, turns)
+            matrix = b.udiv(groups_before, groups)
+            first = b.sub(turn, b.mul(groups_before, turns))
+            last = b.intrinsic("smin", b.add(first, left), turns)
+            numbers = broadcast_numbers(b, self.axes, extents, matrix, 2)
+            yield Run(*numbers, b.sub(groups_before, b.mul(matrix, groups)), first, last)
+            loop.next(b.add(turn, b.sub(last, first)))
 
 
 def canonical(

@@ -17,7 +17,7 @@ import numpy as np
 import graphc as gc
 from graphc.backends.llvm.emitter import Module
 from graphc.backends.llvm.jit import Library, compile_module
-from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels import KERNELS
 from graphc.ir import dims
 from graphc.ir.build import apply
@@ -54,8 +54,12 @@ class Compiled:
         shape: Sequence[int],
         dtype: Any,
         sizes: Mapping[str, int] | None = None,
+        cuts: Sequence[float] = (),
     ) -> np.ndarray:
-        """The kernel's result, of this shape and dtype, for arrays and the values of the symbolic sizes."""
+        """The kernel's result, of this shape and dtype, for arrays and the values of the symbolic sizes.
+
+        Of a kernel with a `split`, the turns are done in several calls, cut at these parts of the whole.
+        """
         kernel, values = self.kernel, sizes or {}
         guarded = [before_a_wall(array) for array in inputs]
         output = _between_canaries(int(np.prod(shape)) * np.dtype(dtype).itemsize)
@@ -65,12 +69,13 @@ class Compiled:
         if kernel.scratch_bytes != 0:
             arguments.append(scratch.ctypes.data + _MARGIN)
         arguments += [dims.evaluate(size, values) for size in kernel.sizes]
+        parts: list[list[int]] = [[]]
         if kernel.split is not None:
-            arguments += [0, int(np.prod([dims.evaluate(size, values) for size in kernel.split.extents]))]
-        if kernel.sites:
-            arguments.append(error.ctypes.data)
-        assert len(arguments) == len(kernel.function.params), "the function has other parameters"
-        status = self._function(*map(ctypes.c_int64, arguments))
+            parts = _parts(kernel.split, values, cuts)
+        for part in parts:
+            given = [*arguments, *part, *([error.ctypes.data] if kernel.sites else [])]
+            assert len(given) == len(kernel.function.params), "the function has other parameters"
+            status = self._function(*map(ctypes.c_int64, given))
         for what, buffer in (("output", output), ("scratch memory", scratch)):
             assert (buffer[:_MARGIN] == CANARY).all(), f"wrote before the {what}"
             assert (buffer[buffer.size - _MARGIN :] == CANARY).all(), f"wrote past the {what}"
@@ -80,6 +85,14 @@ class Compiled:
             assert status == 1
             raise Failure(*error.tolist())
         return output[_MARGIN : output.size - _MARGIN].view(dtype).reshape(shape)
+
+
+def _parts(split: Split, sizes: Mapping[str, int], cuts: Sequence[float]) -> list[list[int]]:
+    """[low, high] of each part of a kernel's turns; all begin at multiples of the granule."""
+    turns = int(np.prod([dims.evaluate(size, sizes) for size in split.extents]))
+    granules = -(-turns // split.granule)
+    bounds = [0, *(min(turns, int(cut * granules) * split.granule) for cut in cuts), turns]
+    return [list(part) for part in zip(bounds, bounds[1:])]
 
 
 @lru_cache(maxsize=256)

@@ -8,19 +8,18 @@ from harness import Failure, assert_same_bits, values
 from nests import Nests, body, check_all, small, targets
 
 import graphc as gc
-from graphc.analysis.loops import Mapped
-from graphc.backends.llvm.emitter import Builder
-from graphc.backends.llvm.kernels import loop_checks, loop_values, loops
-from graphc.backends.llvm.kernels.loop_frames import Frames
-from graphc.backends.llvm.kernels.loops import BLOCK, reads_in_place
+from graphc.backends.llvm.kernels import loop_values, loops
+from graphc.backends.llvm.kernels.loops import reads_in_place
 from graphc.ir.build import apply
 from graphc.ir.evaluate import evaluate
 from graphc.ir.opdef import OPS
 from graphc.ir.types import ALL_DTYPES, DTYPES
 
 RNG = np.random.default_rng
+#: More elements than are summed without an intermediate result.
+LONG = 4200
 #: Extents of an axis by rank: none, one, odd, more than a vector, and for few axes more than a block.
-EXTENTS = {1: (0, 1, 2, 7, 33, 300, BLOCK + 37), 2: (0, 1, 3, 33, 130), 3: (0, 1, 3, 9, 34), 4: (1, 2, 5)}
+EXTENTS = {1: (0, 1, 2, 7, 33, 300, LONG), 2: (0, 1, 3, 33, 130), 3: (0, 1, 3, 9, 34), 4: (1, 2, 5)}
 
 
 def subsets(rank):
@@ -34,7 +33,7 @@ def shapes_of(rank, count, seed=0):
         chosen = RNG(seed).choice(len(found) - 2, count - 2, replace=False)
         found = [found[0], *(found[i + 1] for i in chosen), found[-1]]
     if rank == 2:
-        found += [(2, BLOCK + 5), (BLOCK + 5, 2)]
+        found += [(2, LONG), (LONG, 2)]
     return found
 
 
@@ -89,7 +88,9 @@ def test_every_dtype_is_folded(op):
     bodies, feeds = [], []
     for dtype, axis in itertools.product(accepted, (0, 1)):
         bodies.append(body(apply(OPS[op], symbolic(2, dtype), axis=(axis,), keepdims=False)))
-        feeds.append([small(RNG(2), (37, 45), dtype) * (1 if op != "prod" or dtype.kind != "f" else 0)])
+        # Products of 1 and -1: exact in any order, and none is 0.
+        signs = RNG(2).choice([-1, 1], (37, 45)).astype(dtype)
+        feeds.append([signs if op == "prod" else small(RNG(2), (37, 45), dtype)])
     check_all(bodies, feeds)
 
 
@@ -108,7 +109,7 @@ def test_sums_of_infinities_and_nan():
     nests = Nests([body(gc.sum(symbolic(1))), body(gc.sum(symbolic(2), axis=1))])
     inf, nan = np.inf, np.nan
     for special in ([inf], [-inf], [nan], [inf, -inf], [inf, inf], [3e38, 3e38], []):
-        for size in (3, 40, 2 * BLOCK + 3):
+        for size in (3, 40, 2 * LONG):
             x = np.ones(size, "float32")
             x[: len(special)] = special[:size]
             nests.check(0, [np.roll(x, size // 2)])
@@ -223,7 +224,7 @@ def test_one_operand_at_two_positions():
     x = gc.placeholder(("n", "n"))
     bodies = [
         body(x + x.T), body(x[::-1] - x[:, ::-1]), body(gc.sum(x * x.T, axis=1)),
-        body(gc.sum(x * x.T, axis=0)), body(gc.sum(x - x[:1], axis=1), gc.sum(x, axis=1)),
+        body(gc.sum(x * x.T, axis=0)), body(x + gc.sum(x.T, axis=0)), body(gc.sum(x - x[0], axis=1), gc.sum(x, axis=1)),
     ]  # fmt: skip
     nests = Nests(bodies)
     for number, n in itertools.product(range(len(bodies)), (1, 2, 9, 40)):
@@ -266,7 +267,7 @@ def test_mixed_dtypes():
 def test_positions_as_values():
     x = gc.placeholder(("n", 7), "float32")
     n = x.shape[0]
-    rows, columns = gc.expand_dims(gc.arange(n), 1), gc.arange(7)
+    rows, columns = gc.expand_dims(gc.arange(n), 1), apply(OPS["iota"], size=7, dtype=DTYPES["i64"])
     bodies = [
         body(x + gc.astype(rows * 7 + columns, "float32")),
         body(gc.sum(gc.where(rows >= columns, x, gc.zeros_like(x)), axis=0)),
@@ -297,7 +298,8 @@ def gathers(dtype, index):
     x, i = gc.placeholder(("n", 4), dtype), gc.placeholder(("k",), index)
     yield body(gc.take(x, i, axis=1)), ((5, 4), (37,))
     x, i = gc.placeholder((4, "m"), dtype), gc.placeholder(("k",), index)
-    yield body(gc.take(x, i, axis=0), gc.take(x, i, axis=0)[:, ::-1]), ((4, 37), (5,))
+    yield body(gc.take(x, i, axis=0)), ((4, 37), (5,))
+    yield body(gc.take(x[:, ::-1], i, axis=0)), ((4, 37), (5,))
     yield body(gc.sum(gc.take(x, i, axis=0), axis=1)), ((4, 37), (5,))
     x, i = gc.placeholder((4, "m"), dtype), gc.placeholder(("k", 1, "l"), index)
     yield body(gc.take(x, i, axis=0)), ((4, 3), (2, 1, 5))
@@ -338,7 +340,7 @@ def test_an_index_out_of_bounds_is_found_in_every_lane(target):
                 indices[place + 1 :] = 99  # the first that is wrong is the one to name
                 with pytest.raises(Failure) as caught:
                     nests.run(0, [array, indices])
-                assert caught.value.args == (0, wrong, 4)
+                assert caught.value.args[1:] == (wrong, 4)
             good = RNG(3).integers(0, 4, size).astype(index)
             assert_same_bits(nests.run(0, [array, good])[0], array[good])
 
@@ -358,13 +360,14 @@ def test_the_site_names_op_and_axis():
 
 def test_an_index_is_checked_just_where_the_index_tensor_has_elements():
     """As the interpreter does: also where nothing is read at the index, and not where it is only broadcast."""
-    x, i = gc.placeholder(("n", "m")), gc.placeholder(("k",), "int64")
+    x, i, j = gc.placeholder(("n", "m")), gc.placeholder(("k",), "int64"), gc.placeholder((), "int64")
     taken = gc.take(x, i, axis=0)
-    along = gc.take_along_axis(x, gc.broadcast_to(i[:1], (2, x.shape[1])), axis=0)
-    nests = Nests([body(taken), body(gc.sum(taken, axis=1)), body(gc.take(x, i, axis=1)), body(along)])
-    for number, shape, indices in itertools.product(range(4), ((0, 3), (3, 0), (0, 0), (2, 2)), ([], [0, 1], [7, 0])):
-        if number == 3 and not indices:
-            continue
+    along = gc.take_along_axis(x, gc.broadcast_to(j, (2, x.shape[1])), axis=0)
+    results = (taken, gc.sum(taken, axis=1), gc.take(x, i, axis=1), gc.take(x, j, axis=0), along)
+    nests = Nests([body(result) for result in results])
+    for number, shape, indices in itertools.product(range(5), ((0, 3), (3, 0), (0, 0), (2, 2)), ([], [0, 1], [7, 0])):
+        if number >= 3:
+            indices = indices[0] if indices else -1
         feeds = [np.ones(shape, "float32"), np.array(indices, "int64")]
         try:
             expected = evaluate(nests.bodies[number], feeds)
@@ -528,3 +531,99 @@ def test_random_bodies(seed):
             continue
         for one, two in zip(found(*arrays), wanted):
             assert_same_bits(one + 0, two + 0)  # of zeros that a maximum meets, either may win
+
+
+# ---- planted bugs ------------------------------------------------------------------------------------------
+
+
+def check_sums():
+    check_all([body(gc.sum(symbolic(2), axis=1))], [[np.ones((3, 37), "float32")]])
+
+
+def check_softmax():
+    powers = gc.exp(symbolic(2) * 2)
+    Nests([body(powers / gc.sum(powers, axis=1, keepdims=True))]).check(0, [np.ones((3, 37), "float32")], rtol=1e-5)
+
+
+def check_gather_bounds():
+    x, i = gc.placeholder((4,)), gc.placeholder(("k",), "int64")
+    with pytest.raises(Failure):
+        Nests([body(gc.take(x, i, axis=0))]).run(0, [np.ones(4, "float32"), np.array([4])], wall="before")
+
+
+def check_reversed():
+    check_all([body(symbolic(1)[::-1] * 2)], [[np.arange(37, dtype="float32")]])
+
+
+def check_row_addresses():
+    check_all([body(gc.sum(symbolic(3), axis=1))], [[small(RNG(1), (3, 4, 37), "float32")]])
+
+
+def check_two_positions():
+    x = gc.placeholder(("n", "n"))
+    check_all([body(x + x.T)], [[small(RNG(1), (5, 5), "float32")]])
+
+
+def check_parts():
+    Nests([body(symbolic(1) * 2)]).check(0, [np.arange(700, dtype="float32")], parts=3)
+
+
+PLANTED = {
+    "the tail's lanes are not masked": (
+        check_sums, lambda p: p.setattr(loops._LoopKernel, "_masked", lambda self, reduction, element: element)
+    ),
+    "a spilled value is not stored": (
+        check_softmax, lambda p: p.setattr(loops._LoopKernel, "_store_new_spills", lambda self, number: None)
+    ),
+    "no index is checked": (
+        check_gather_bounds, lambda p: p.setattr(loop_values.Values, "_leave_if", lambda *arguments: None)
+    ),
+    "no index is checked where nothing is read": (
+        test_an_index_is_checked_just_where_the_index_tensor_has_elements,
+        lambda p: p.setattr(loops, "check_without_turns", lambda nest, values: None),
+    ),
+    "an index that is only broadcast is checked too early": (
+        test_an_index_is_checked_just_where_the_index_tensor_has_elements,
+        lambda p: p.setattr(loop_values.Values, "_level", lambda self, position: 0),
+    ),
+    "a reversed slice starts one element late": (
+        check_reversed,
+        lambda p: p.setattr(loop_values.Values, "_load_reversed", shifted(loop_values.Values._load_reversed)),
+    ),
+    "loops are merged that one operand runs over in another order": (
+        check_two_positions, lambda p: p.setattr(loops, "_adjacent", lambda *arguments: True)
+    ),
+    "a row is written where the first one is": (
+        check_row_addresses,
+        lambda p: p.setattr(loop_values.Values, "address_at", lambda self, array, at: array.pointer),
+    ),
+    "what rounding loses is dropped": (
+        test_long_sums_are_as_accurate_as_pairwise_ones,
+        lambda p: p.setattr(loops, "_rounds", lambda reduction: False),
+    ),
+    "every part leaves out its last turn": (
+        check_parts, lambda p: p.setattr(loops._LoopKernel, "_span", shortened(loops._LoopKernel._span))
+    ),
+}  # fmt: skip
+
+
+def shifted(load):
+    def planted(self, array, offset):
+        late = self.frames.compute(lambda o: self.b.add(o, -1), offset)
+        return load(self, array, late)
+
+    return planted
+
+
+def shortened(span):
+    return lambda self, group: self.b.sub(span(self, group), 1)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_bugs_are_caught(monkeypatch, name):
+    check, plant = PLANTED[name]
+    if not name.startswith(("no index is checked where", "an index that", "what rounding")):
+        check()
+    plant(monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception, Failure)):
+        check()

@@ -7,7 +7,8 @@ from harness import Compiled, assert_same_bits, check, values
 
 from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernels import matmul, packing
-from graphc.backends.llvm.kernels.dots import suits_dots
+from graphc.backends.llvm.kernels import product as product_module
+from graphc.backends.llvm.kernels.dots import FEW_ROWS, suits_dots
 from graphc.backends.llvm.kernels.matmul import blocked_kernel, matmul_kernel
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking
 from graphc.backends.llvm.kernels.product import canonical
@@ -38,14 +39,14 @@ def kernel_of(dtype, x, y, transpose_x=False, transpose_y=False, target=None):
     return matmul_kernel(*types, result, transpose_x=transpose_x, transpose_y=transpose_y, target=target)
 
 
-def multiply(compiled, x, y, transpose_x=False, transpose_y=False, sizes=None):
+def multiply(compiled, x, y, transpose_x=False, transpose_y=False, sizes=None, cuts=()):
     """What a kernel makes of two stacks of matrices."""
     shape = (*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
     operands = [
         np.ascontiguousarray(a.swapaxes(-1, -2) if transposed else a)
         for a, transposed in ((x, transpose_x), (y, transpose_y))
     ]
-    return compiled(operands, shape, x.dtype, sizes)
+    return compiled(operands, shape, x.dtype, sizes, cuts)
 
 
 def assert_close(found, x, y):
@@ -114,7 +115,7 @@ def test_dots_of_other_machines(unit):
     rng = np.random.default_rng(4)
     for dtype, (m, k, n) in itertools.product(FLOATS, [(3, 37, 9), (9, 37, 3), (1, 100, 1)]):
         x, y = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
-        assert suits_dots(canonical(*(TensorType(dtype, s) for s in ((m, k), (n, k), (m, n))), False, True))
+        assert suits_dots(canonical(*(TensorType(dtype, s) for s in ((m, k), (n, k), (m, n))), False, True), UNITS[unit])
         for transpose_y in (False, True):
             compiled = Compiled(kernel_of(dtype, x.shape, y.shape, False, transpose_y, UNITS[unit]))
             assert_close(multiply(compiled, x, y, False, transpose_y), x, y)
@@ -184,9 +185,77 @@ def test_an_element_does_not_depend_on_its_place():
         x, y = values(rng, (61, 800), "float32"), values(rng, (800, 75), "float32")
         whole = multiply(compiled, x, y, *transposed, {"m": 61, "k": 800, "n": 75})
         for top, bottom, left, right in [(0, 5, 3, 75), (17, 40, 0, 32), (60, 61, 70, 71)]:
+            if transposed == (False, True) and bottom - top < FEW_ROWS:
+                continue
             a, b = x[top:bottom], y[:, left:right]
             part = multiply(compiled, a, b, *transposed, {"m": a.shape[0], "k": 800, "n": b.shape[1]})
             assert_same_bits(part, whole[top:bottom, left:right])
+
+
+#: Where the turns are cut: in order, and with empty parts.
+CUTS = [(0.5,), (0.0, 0.3, 0.3, 0.7, 1.0), (0.1, 0.2, 0.35, 0.5, 0.55, 0.8, 0.9)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+@pytest.mark.parametrize("transposed", TRANSPOSED)
+def test_any_partition_of_the_turns_gives_the_same_bits(dtype, transposed):
+    """Batches, blocks of columns and of rows, groups of lines, stretches of one row."""
+    rng = np.random.default_rng(11)
+    shapes = [
+        ((2, 13, 20), (3, 1, 20, 33)), ((200, 9), (9, 300)), ((20, 400), (400, 70)), ((450, 40), (40, 300)),
+        ((150, 70), (70, 3)), ((150, 40), (40, 7)), ((1, 40), (40, 900)), ((2, 40), (40, 300)), ((500, 3), (3, 10)),
+        ((5, 0), (0, 3)), ((0, 5), (5, 3)), ((3, 1, 5, 40), (2, 40, 1)), ((1, 64), (64, 1)),
+    ]  # fmt: skip
+    for x_shape, y_shape in shapes:
+        x, y = values(rng, x_shape, dtype), values(rng, y_shape, dtype)
+        compiled = Compiled(kernel_of(dtype, x_shape, y_shape, *transposed))
+        whole = multiply(compiled, x, y, *transposed)
+        for cuts in CUTS:
+            assert_same_bits(multiply(compiled, x, y, *transposed, None, cuts), whole)
+
+
+def test_partitions_of_symbolic_sizes():
+    """Blocks of few rows and columns, so that parts end inside blocks of columns and of k."""
+    rng = np.random.default_rng(12)
+    m, k, n = SYMBOLS
+    for transposed in TRANSPOSED:
+        shapes = stored((m, k), transposed[0]), stored((k, n), transposed[1]), (m, n)
+        product = canonical(*(TensorType(np.dtype("float32"), shape) for shape in shapes), *transposed)
+        shape = blocking(product.dtype, HOST, m, n, by_column=product.transposed_x)
+        shape = replace(shape, depth=4 * shape.lanes, width=2 * shape.columns, height=2 * shape.rows)
+        compiled = Compiled(blocked_kernel(product, shape, HOST))
+        x, y = values(rng, (130, 200), "float32"), values(rng, (200, 150), "float32")
+        sizes = {"m": 130, "k": 200, "n": 150}
+        whole = multiply(compiled, x, y, *transposed, sizes)
+        assert_close(whole, x, y)
+        for cuts in CUTS:
+            assert_same_bits(multiply(compiled, x, y, *transposed, sizes, cuts), whole)
+
+
+def test_work_of_eight_microseconds_is_shared():
+    """What threads are called for; the weight is in sixteenths of a nanosecond."""
+    def microseconds(*extents):
+        m, k, n = extents
+        split = kernel_of("float32", (m, k), (k, n)).split
+        return dims.product([*split.extents, split.weight]) / 16e3
+
+    assert microseconds(8, 8, 8) < 0.1
+    assert 20 < microseconds(256, 256, 256) < 4000
+    assert microseconds(1, 784, 512) > 8
+    assert microseconds(5000, 64, 3) > 8
+
+
+def test_a_turn_that_is_left_out_is_caught(monkeypatch):
+    right = product_module.broadcast_numbers
+    monkeypatch.setattr(
+        product_module, "broadcast_numbers", lambda b, axes, extents, number, arrays: right(
+            b, axes, extents, b.intrinsic("smin", number, 0), arrays
+        )
+    )
+    rng = np.random.default_rng(13)
+    x, y = values(rng, (3, 5, 40), "float32"), values(rng, (3, 40, 33), "float32")
+    with pytest.raises(AssertionError):
+        assert_close(multiply(Compiled(kernel_of("float32", x.shape, y.shape)), x, y), x, y)
 
 
 def test_products_of_any_size_share_one_kernel():

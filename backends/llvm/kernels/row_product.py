@@ -1,0 +1,95 @@
+"""A single row times a matrix: the rows of y, each times its element of x, are added up in the result.
+
+    x  [a b c d ...]        y  [a: ----------->]      Several rows at once, so that the result is loaded and
+                               [b: ----------->]      stored once for them, and memory streams along rows as it
+    c  [----------->]  +=      [c: ----------->]      lies: y is read once, and that is what takes the time.
+                               [d: ----------->]
+
+A turn, of which threads share the loop, is one stretch of columns.
+
+Invariant: an element is the sum over k in ascending order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.backends.llvm.emitter import Builder, Value, memory_type, vector
+from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernels.packing import load_some, mask_below, store_some
+from graphc.backends.llvm.kernels.product import Product
+from graphc.backends.llvm.target import Target
+from graphc.ir import dims
+
+#: Columns of one turn.
+_TURN = 256
+#: Columns that are summed at once: as long as possible, for memory's sake, but the sums stay in the first-level cache.
+_STRETCH = 2048
+#: Rows of y that are added at once. More of them, and the processor no longer foresees what is read.
+_ROWS = 4
+
+
+def suits_row_product(product: Product) -> bool:
+    """Whether the product is of one row, and y is stored as it is."""
+    return product.m == 1 and not product.transposed_x and not product.transposed_y
+
+
+def row_product_kernel(product: Product, target: Target) -> Kernel:
+    """The kernel of a product that `suits_row_product`."""
+    element, lanes = memory_type(product.dtype), target.native_lanes(product.dtype)
+    b = product.builder(target)
+    k, n = b.param("k"), b.param("n")
+    with b.at(b.entry):
+        turns = b.udiv(b.add(n, _TURN - 1), _TURN)
+    with product.runs(b, b.i64(1), turns) as run:
+        end = b.intrinsic("smin", b.mul(run.last, _TURN), n)
+        with b.loop(b.mul(run.first, _TURN), end, _STRETCH) as stretch:
+            column = stretch.index
+            x = b.gep(b.param("x"), b.mul(run.x, k), element)
+            y = b.gep(b.param("y"), b.add(b.mul(run.y, b.mul(k, n)), column), element)
+            c = b.gep(b.param("c"), b.add(b.mul(run.c, n), column), element)
+            sums = _RowSums(b, element, lanes, b.intrinsic("smin", b.sub(end, column), _STRETCH), n, c)
+            sums.clear()
+            many = b.sub(k, b.urem(k, _ROWS))
+            with b.loop(0, many, _ROWS) as loop:
+                sums.add_rows(x, y, [b.add(loop.index, i) for i in range(_ROWS)])
+            with b.loop(many, k) as loop:
+                sums.add_rows(x, y, [loop.index])
+    itemsize = product.dtype.itemsize
+    split = product.split((-(-product.n // _TURN),), dims.minimum(product.n, _TURN) * product.k * itemsize // 4)
+    return Kernel(b, product.sizes, split=split)
+
+
+class _RowSums:
+    """The sums of one stretch of columns, in the result's memory."""
+
+    def __init__(self, b: Builder, element: str, lanes: int, width: Value, n: Value, c: Value) -> None:
+        self.b, self.element, self.n, self.c = b, element, n, c
+        self.lanes, self.type = lanes, vector(element, lanes)
+        self.even = b.sub(width, b.urem(width, lanes))
+        self.width, self.mask = width, mask_below(b, b.sub(width, self.even), 0, lanes)
+
+    def clear(self) -> None:
+        """Begin with zeros."""
+        zero = self.b.const(self.type, 0)
+        with self.b.loop(0, self.even, self.lanes) as loop:
+            self.b.store(zero, self.b.gep(self.c, loop.index, self.element))
+        with self.b.if_(self.b.icmp("slt", self.even, self.width)):
+            store_some(self.b, zero, self.b.gep(self.c, self.even, self.element), self.mask)
+
+    def add_rows(self, x: Value, y: Value, rows: Sequence[Value]) -> None:
+        """Add these rows of y, times their elements of x."""
+        b = self.b
+        lines = [b.gep(y, b.mul(row, self.n), self.element) for row in rows]
+        factors = [b.splat(b.load(self.element, b.gep(x, row, self.element)), self.lanes) for row in rows]
+
+        def add(place: Value, mask: Value | None) -> Value:
+            total = load_some(b, self.type, b.gep(self.c, place, self.element), mask)
+            for factor, line in zip(factors, lines):
+                total = b.fma(factor, load_some(b, self.type, b.gep(line, place, self.element), mask), total)
+            return total
+
+        with b.loop(0, self.even, self.lanes) as loop:
+            b.store(add(loop.index, None), b.gep(self.c, loop.index, self.element))
+        with b.if_(b.icmp("slt", self.even, self.width)):
+            store_some(b, add(self.even, self.mask), b.gep(self.c, self.even, self.element), self.mask)

@@ -1,0 +1,28 @@
+"""The test-suite has a cache of compiled code of its own, which is empty at first; long tests run when asked for.
+
+    pytest              all but the slow ones
+    pytest -m slow      those
+"""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+_folder = pytest.StashKey[str]()
+
+
+def pytest_configure(config):
+    config.stash[_folder] = os.environ["GRAPHC_CACHE"] = tempfile.mkdtemp(prefix="graphc-test-cache-")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.stash[_folder], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.option.markexpr:
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: run with -m slow"))
