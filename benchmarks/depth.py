@@ -1,9 +1,10 @@
 """Does time per op stay flat as graphs get deep? A chain of ops, stage by stage.
 
-    python benchmarks/depth.py [--ops 1000 10000 100000] [--stage gradient] [--profile]
+    python benchmarks/depth.py [--ops 1000 10000 100000] [--profile gradient]
 
-Each stage runs on chains of each length, with the default recursion limit; the table gives microseconds per op,
-and the ratio of the longest chain to the shortest. A ratio above 2 is work that grows faster than the graph.
+Each stage runs on chains of each length, with the default recursion limit. The table gives microseconds of
+processor time per op (of this process only, so that other programs do not count), and the ratio of the longest
+chain to the shortest: above 2, work grows faster than the graph.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import argparse
 import cProfile
 import gc as collector
+import os
 import pstats
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -99,26 +102,30 @@ NAMES = ("build", "gradient", "close", "print", "parse", "passes", "compile_nump
          "run_llvm", "gradient_function", "free")  # fmt: skip
 
 
-def measure(count: int, profiled: str | None = None) -> dict[str, float]:
-    """Microseconds per op of each stage on a chain of `count` ops."""
+def measure(count: int, profiled: str | None = None, progress: bool = False) -> dict[str, float]:
+    """Microseconds per op of each stage on a chain of `count` ops; `progress` prints each as it is known."""
     stages, found = Stages(count), {}
     for name in NAMES:
         profile = cProfile.Profile() if name == profiled else None
-        start = time.perf_counter()
+        start = time.process_time()
         if profile is not None:
             profile.runcall(getattr(stages, name))
         else:
             getattr(stages, name)()
-        found[name] = (time.perf_counter() - start) / count * 1e6
+        found[name] = (time.process_time() - start) / count * 1e6
+        if progress:
+            print(f"  {count:,} ops, {name}: {found[name]:.2f} us per op", file=sys.stderr, flush=True)
         if profile is not None:
             pstats.Stats(profile).sort_stats("tottime").print_stats(20)
     return found
 
 
-def table(counts: Sequence[int], profiled: str | None = None) -> dict[str, list[float]]:
+def table(
+    counts: Sequence[int], profiled: str | None = None, progress: bool = False
+) -> dict[str, list[float]]:
     """The figures of all stages for each length; a first, unmeasured chain warms caches up."""
     measure(min(counts))
-    columns = [measure(count, profiled if count == max(counts) else None) for count in counts]
+    columns = [measure(count, profiled if count == max(counts) else None, progress) for count in counts]
     return {name: [column[name] for column in columns] for name in NAMES}
 
 
@@ -128,7 +135,8 @@ def main() -> None:
     parser.add_argument("--ops", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--profile", choices=NAMES, help="profile this stage on the longest chain")
     chosen = parser.parse_args()
-    figures = table(chosen.ops, chosen.profile)
+    os.environ.setdefault("GRAPHC_CACHE", "off")  # compile again each time
+    figures = table(chosen.ops, chosen.profile, progress=True)
     print(f"{'us per op':20}" + "".join(f"{count:>12,}" for count in chosen.ops) + f"{'ratio':>9}")
     for name, row in figures.items():
         print(f"{name:20}" + "".join(f"{value:12.2f}" for value in row) + f"{row[-1] / row[0]:9.2f}")

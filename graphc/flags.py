@@ -8,7 +8,10 @@
 | `GRAPHC_SKIP=fuse,cse` | leave passes out |
 | `GRAPHC_BACKEND=llvm` | the default backend |
 
-Invariant: this is the only reader of the environment; values are read at each use, so tests can set them.
+`GRAPHC_NUM_THREADS` (how many threads a call may use) and `GRAPHC_CACHE` (the folder of compiled code, or `off`)
+belong to the LLVM backend alone, which reads them itself.
+
+Invariant: nothing else reads the environment; values are read at each use, so tests can set them.
 """
 
 from __future__ import annotations

@@ -261,7 +261,7 @@ def build_graph(
     fed = _fed_placeholders(inputs)
     replaced |= {t: given for t, given in zip(inputs, fed) if t is not given}
     roots = [*leaves, *(value for _, value in stored)]
-    roots = substitute(roots, replaced) if replaced else roots
+    roots = substitute(roots, replaced, _new_sizes(replaced, fed)) if replaced else roots
     roots, assigned = lift_assignments(roots)
     new_values = [(v, _fitted(v, value)) for (v, _), value in zip(stored, roots[len(leaves) :])] + assigned
     written = [v for v, _ in new_values]
@@ -304,6 +304,18 @@ def _fed_placeholders(inputs: Sequence[Tensor]) -> list[Tensor]:
         return Tensor(OPS["placeholder"], (), {}, type_, tensor.location, tensor.hint)
 
     return [placeholder(t) for t in inputs]
+
+
+def _new_sizes(replaced: Mapping[Tensor, Tensor], fed: Sequence[Tensor]) -> dict[str, Size]:
+    """What becomes of the symbols that only replaced tensors brought: the extents of their replacements."""
+    brought = {dims.bare_symbol(size) for t in fed for size in t.shape}
+    sizes: dict[str, Size] = {}
+    for tensor, replacement in replaced.items():
+        for size, new in zip(tensor.shape, replacement.shape):
+            name = dims.bare_symbol(size)
+            if name is not None and name not in brought and tensor.ndim == replacement.ndim:
+                sizes.setdefault(name, new)
+    return sizes
 
 
 def _new_value(variable: Tensor, value: Any) -> Tensor:

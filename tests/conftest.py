@@ -1,7 +1,8 @@
 """The test-suite has a cache of compiled code of its own, which is empty at first; long tests run when asked for.
 
-    pytest              all but the slow ones
-    pytest -m slow      those
+    pytest                   all but the slow ones
+    pytest -m slow           those
+    pytest --update-golden   rewrites the golden files of tests/golden; review the difference
 """
 
 import os
@@ -11,6 +12,15 @@ import tempfile
 import pytest
 
 _folder = pytest.StashKey[str]()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files of tests/golden")
+
+
+@pytest.fixture
+def update_golden(request):
+    return request.config.getoption("--update-golden")
 
 
 def pytest_configure(config):

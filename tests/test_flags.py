@@ -36,7 +36,9 @@ def test_values(monkeypatch):
     assert flags.read() == flags.Flags(3, 2, Path("some/folder"), frozenset({"fuse", "cse"}), "numpy")
 
 
-@pytest.mark.parametrize("name, value", [("DEBUG", "6"), ("DEBUG", "-1"), ("DEBUG", "yes"), ("CHECK", "4"), ("CHECK", "1.0")])
+@pytest.mark.parametrize(
+    "name, value", [("DEBUG", "6"), ("DEBUG", "-1"), ("DEBUG", "yes"), ("CHECK", "4"), ("CHECK", "1.0")]
+)
 def test_levels_out_of_range(monkeypatch, name, value):
     monkeypatch.setenv(f"GRAPHC_{name}", value)
     with pytest.raises(FlagError, match=f"GRAPHC_{name}={value}: expected a number from 0 to"):
@@ -92,7 +94,8 @@ def test_dumps_are_numbered_and_replayable(monkeypatch, tmp_path):
     monkeypatch.setenv("GRAPHC_DUMP", str(tmp_path / "dump"))
     f = compiled(backend="numpy")
     files = sorted(p for p in (tmp_path / "dump").iterdir() if p.is_file())
-    assert [p.name for p in files] == [f"{i:02d}_{n}.gir" for i, n in enumerate(["input", *(s.name for s in f.trace.stages)])]
+    stages = ["input", *(stage.name for stage in f.trace.stages)]
+    assert [p.name for p in files] == [f"{i:02d}_{name}.gir" for i, name in enumerate(stages)]
     assert files[0].read_text() == f.dump()
     for path in files:
         graph = gc.parse(path.read_text())

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from graphc import errors
+
 CHECKOUT = Path(__file__).parents[1]
 DOCUMENTS = [CHECKOUT / "README.md", CHECKOUT / "CONTRIBUTING.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 COMMANDS = [
@@ -69,6 +71,12 @@ def test_links_and_paths_exist(file):
             assert (file.parent / target).exists(), f"{file.name}: the link {target} leads nowhere"
     for path in re.findall(r"`((?:graphc|passes|backends|tests|examples|docs|benchmarks)/[\w./]+)`", text):
         assert (CHECKOUT / path).exists(), f"{file.name}: there is no {path}"
+
+
+def test_errors_are_all_described():
+    text = (CHECKOUT / "docs" / "errors.md").read_text(encoding="utf-8")
+    names = [name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert [name for name in names if f"`{name}`" not in text and f"`gc.{name}`" not in text] == []
 
 
 def test_the_two_commands_are_in_the_readme_and_ci_runs_the_second():

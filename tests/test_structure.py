@@ -34,5 +34,5 @@ def test_keys_keep_their_order():
 
 @pytest.mark.parametrize("wrong", [1, "x", [A, 2.0], {"k": {A}}, (A, ("b",)), iter([A])])
 def test_what_is_no_tensor(wrong):
-    with pytest.raises(ArgumentError, match="^run: an output must be a tensor, or a list, tuple or dict of them, not "):
+    with pytest.raises(ArgumentError, match=r"^run: an output must be a tensor, or a list, tuple or dict of them"):
         flatten(wrong, "run")

@@ -1,6 +1,6 @@
 """The disk cache of object code: what one process has compiled, the next one only loads.
 
-    <folder>/<code>-<environment>.object      magic | length | SHA-256 of key and object code | object code
+    <folder>/<code>-<environment>.object          see `cache_entry` for what is in such a file
 
 `code` is a hash of the module's text, its exports and the level of optimisation; `environment` one of the
 processor, its features and the versions of all that turns text into machine code. The folder is what
@@ -16,13 +16,10 @@ else may write; and only if every byte is as it was stored under that very key.
 from __future__ import annotations
 
 import contextlib
-import enum
 import errno
 import hashlib
 import os
 import re
-import stat
-import struct
 import sys
 import threading
 import time
@@ -34,6 +31,15 @@ from pathlib import Path
 
 import platformdirs
 
+from graphc.backends.llvm.cache_entry import (
+    Reason,
+    RefusedError,
+    complaint_about,
+    files_in,
+    read_entry,
+    remove,
+    write_entry,
+)
 from graphc.errors import CacheWarning
 from graphc.ir.location import here
 
@@ -42,39 +48,14 @@ CODE_VERSION = 1
 #: The cache is kept below this many bytes; what was not used for longest goes first.
 LIMIT = 1 << 30
 
-_HEADER = struct.Struct("<8sQ32s")
-_MAGIC = b"graphc\x00\x01"
 _CODE, _ENVIRONMENT = 40, 24  # hexadecimal digits
 _ENTRY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{24}\.object")
 _UNFINISHED = re.compile(r"[0-9a-f]{40}-[0-9a-f]{24}\.[0-9a-f]+\.part")
 #: One write in so many looks whether the cache is too large. Codes are hashes, so their first digits are dice.
 _LOOK_AT = "00"
-#: Seconds: how exactly uses are told apart, and when an unfinished file has surely been left behind.
-_USE_GRAIN = 600
+#: Seconds after which an unfinished file has surely been left behind.
 _STALE = 3600
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-
-
-class Reason(enum.StrEnum):
-    """Why object code came from the cache, or did not."""
-
-    HIT = "hit"
-    ABSENT = "miss: compiled for the first time"
-    ELSEWHERE = "miss: compiled before, but for another processor, or by other versions"
-    DAMAGED = "miss: the entry was damaged"
-    UNSAFE_FILE = "miss: others may write the entry's file"
-    UNSAFE_FOLDER = "miss: others may write the folder, so the cache is not used"
-    UNREADABLE = "miss: the entry cannot be read"
-    OFF = "the cache is off"
-
-
-class _Refused(Exception):
-    """An entry that must not be loaded."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +128,10 @@ class ObjectCache:
             return None, Outcome(key, Reason.OFF, self._off)
         try:
             with self._opened() as folder:
-                return self._read(folder, key), Outcome(key, Reason.HIT)
+                return read_entry(folder, key, self.limit), Outcome(key, Reason.HIT)
         except FileNotFoundError:
             return None, Outcome(key, Reason.ABSENT)
-        except _Refused as refusal:
+        except RefusedError as refusal:
             return None, self._refuse(key, refusal.reason, str(refusal))
         except OSError as error:
             return None, self._refuse(key, Reason.UNREADABLE, _cause(error))
@@ -166,10 +147,10 @@ class ObjectCache:
         try:
             os.makedirs(self.folder, 0o700, exist_ok=True)
             with self._opened() as folder:
-                _write(folder, key, _HEADER.pack(_MAGIC, len(image), _checksum(key, image)) + image)
+                write_entry(folder, key, image)
                 if key.startswith(_LOOK_AT):
                     self._evict(folder)
-        except _Refused as refusal:
+        except RefusedError as refusal:
             return str(refusal)
         except OSError as error:
             if error.errno not in _READ_ONLY:
@@ -191,10 +172,10 @@ class ObjectCache:
             return Usage(None, 0, 0, self.limit, self._off)
         try:
             with self._opened() as folder:
-                files = _files(folder, _ENTRY)
+                files = files_in(folder, _ENTRY)
         except FileNotFoundError:
             return Usage(self.folder, 0, 0, self.limit)
-        except (_Refused, OSError) as error:
+        except (RefusedError, OSError) as error:
             return Usage(self.folder, 0, 0, self.limit, str(error))
         return Usage(self.folder, len(files), sum(size for _, size, _ in files), self.limit)
 
@@ -207,8 +188,8 @@ class ObjectCache:
         removed = self.usage()
         if self.folder is not None and not removed.problem:
             with contextlib.suppress(FileNotFoundError), self._opened() as folder:
-                for _, _, name in [*_files(folder, _ENTRY), *_files(folder, _UNFINISHED)]:
-                    _remove(folder, name)
+                for _, _, name in [*files_in(folder, _ENTRY), *files_in(folder, _UNFINISHED)]:
+                    remove(folder, name)
         return removed
 
     def evict(self) -> None:
@@ -217,17 +198,17 @@ class ObjectCache:
             self._evict(folder)
 
     def _evict(self, folder: int) -> None:
-        for changed, _, name in _files(folder, _UNFINISHED):
+        for changed, _, name in files_in(folder, _UNFINISHED):
             if time.time() - changed > _STALE:
-                _remove(folder, name)
-        files = sorted(_files(folder, _ENTRY))
+                remove(folder, name)
+        files = sorted(files_in(folder, _ENTRY))
         total = sum(size for _, size, _ in files)
         if total <= self.limit:
             return
         for _, size, name in files:
             if total <= self.limit * 0.9:
                 return
-            _remove(folder, name)
+            remove(folder, name)
             total -= size
 
     def _names(self) -> list[str]:
@@ -242,37 +223,12 @@ class ObjectCache:
         assert self.folder is not None
         descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            if complaint := _complaint(os.fstat(descriptor)):
+            if complaint := complaint_about(os.fstat(descriptor)):
                 detail = f"{self.folder} {complaint}; chmod go-w it, or set GRAPHC_CACHE to a folder of your own"
-                raise _Refused(Reason.UNSAFE_FOLDER, detail)
+                raise RefusedError(Reason.UNSAFE_FOLDER, detail)
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def _read(self, folder: int, key: str) -> bytes:
-        """The checked object code of an entry; its file then counts as used."""
-        # Not through a link, and without waiting if somebody has put a pipe there.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            descriptor = os.open(f"{key}.object", flags, dir_fd=folder)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise _Refused(Reason.UNSAFE_FILE, "it is a symbolic link") from None
-            raise
-        with open(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _Refused(Reason.DAMAGED, "it is not a regular file")
-            if complaint := _complaint(status):
-                raise _Refused(Reason.UNSAFE_FILE, f"it {complaint}")
-            if status.st_size > self.limit:
-                raise _Refused(Reason.DAMAGED, "it is larger than the whole cache may be")
-            data = file.read()
-            image = _checked(key, data)
-            if time.time() - status.st_mtime > _USE_GRAIN:
-                with contextlib.suppress(OSError):  # a read-only file system
-                    os.utime(descriptor)
-        return image
 
     def _refuse(self, key: str, reason: Reason, detail: str) -> Outcome:
         what = "is not used" if reason is Reason.UNSAFE_FOLDER else f"has an entry that is compiled anew, {key}"
@@ -287,70 +243,6 @@ class ObjectCache:
             self._warned.add(kind)
         place = here()
         warnings.warn_explicit(message, CacheWarning, place.file, place.line)
-
-
-def _checksum(key: str, image: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + image).digest()
-
-
-def _checked(key: str, data: bytes) -> bytes:
-    """The object code inside an entry's bytes."""
-    if len(data) < _HEADER.size:
-        raise _Refused(Reason.DAMAGED, f"it has {len(data)} bytes")
-    magic, length, checksum = _HEADER.unpack_from(data)
-    image = data[_HEADER.size :]
-    if magic != _MAGIC:
-        raise _Refused(Reason.DAMAGED, "it does not begin as entries do")
-    if length != len(image):
-        raise _Refused(Reason.DAMAGED, f"it holds {len(image)} bytes of code, not {length}")
-    if checksum != _checksum(key, image):
-        raise _Refused(Reason.DAMAGED, "its checksum is wrong")
-    return image
-
-
-def _complaint(status: os.stat_result) -> str:
-    """Why this file or folder is not to be trusted, or nothing."""
-    if status.st_uid not in (os.geteuid(), 0):
-        return f"belongs to user {status.st_uid}"
-    if status.st_mode & _OTHERS_WRITE:
-        return f"may be written by others (mode {stat.S_IMODE(status.st_mode):o})"
-    return ""
-
-
-def _write(folder: int, key: str, data: bytes) -> None:
-    """Write an entry so that, whatever happens, the old one, the new one or none is there in full."""
-    temporary = f"{key}.{os.urandom(8).hex()}.part"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
-    try:
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, f"{key}.object", src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        _remove(folder, temporary)
-        raise
-
-
-def _files(folder: int, names: re.Pattern[str]) -> list[tuple[float, int, str]]:
-    """(last use, bytes, name) of the files that are called so."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if names.fullmatch(entry.name):
-                with contextlib.suppress(FileNotFoundError):  # another process was faster
-                    status = entry.stat(follow_symlinks=False)
-                    found.append((status.st_mtime, status.st_size, entry.name))
-    return found
-
-
-def _remove(folder: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)
 
 
 def _cause(error: OSError) -> str:

@@ -28,7 +28,6 @@ from typing import Any
 from graphc.backends.llvm import abi
 from graphc.backends.llvm.emitter import NULL, Builder, Value
 from graphc.ir.dims import Dim
-from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 
 NEXT, FREE, RELEASE, SIZES = 0, 1, 2, 3
@@ -248,7 +247,7 @@ def builtin(address: int, fallback: Callable[..., Any], name: str) -> Callable[.
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     self = MethodType(_fall_back, (fallback, definition, texts))
-    found: Callable[..., Any] = new(ctypes.cast(definition, ctypes.c_void_p), self, None)
+    found: Callable[..., Any] = new(definition, self, None)
     return found
 
 

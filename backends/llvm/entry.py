@@ -17,7 +17,6 @@ from graphc.backends.llvm.kernel import Kernel, Split, scratch_stride
 from graphc.backends.llvm.plan import Buffer, Copy, Plan, Step
 from graphc.ir.dims import Size
 
-
 #: A part that threads share should take about 4 us, in the units of `Split.weight`.
 PART = 1 << 16
 #: More parts than threads let a thread that is held up leave the rest to the others.

@@ -58,7 +58,8 @@ class Linked:
         lines = [f"cache: {cache.folder or 'off'}"]
         for library, symbols in self.libraries.items():
             kernels = sum(symbol.startswith(_KERNEL) for symbol in symbols)
-            lines.append(f"  {kernels} kernels, {len(symbols) - kernels} other functions: {self._origin(library, cache)}")
+            others = len(symbols) - kernels
+            lines.append(f"  {kernels} kernels, {others} other functions: {self._origin(library, cache)}")
             if library.outcome is not None:
                 lines.append(f"    {library.outcome.key}")
         return "\n".join(lines) + "\n"

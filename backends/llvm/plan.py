@@ -19,6 +19,7 @@ from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels import KERNELS
 from graphc.backends.llvm.kernels.loops import build_loops, reads_in_place
 from graphc.backends.llvm.kernels.matmul import matmul_kernel
+from graphc.backends.llvm.kernels.total_reductions import in_two_steps
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.opdef import OPS
@@ -198,13 +199,22 @@ class _Planner:
             return kernel, None, [self.place[t] for t in plain]
         if name == "fused":
             body = tensor.attrs["body"]
-            return build_loops(body), body, [self.place[t] for t in tensor.inputs]
+            return self._nest(tensor, body, [self.place[t] for t in tensor.inputs])
         if fusible(tensor):
             body, operands = single_op_body(tensor)
-            return build_loops(body), body, [self.place[t] for t in operands]
+            return self._nest(tensor, body, [self.place[t] for t in operands])
         operands = list(tensor.inputs)
         builder = KERNELS.get(name)
         return builder(tensor) if builder else None, None, [self.place[t] for t in operands]
+
+    def _nest(self, tensor: Tensor, body: Graph, operands: list[Buffer]) -> tuple[Kernel, Graph, list[Buffer]]:
+        """The kernel of a loop nest; of a reduction in two steps, the second one, after a step for the first."""
+        steps = in_two_steps(body)
+        if steps is None:
+            return build_loops(body), body, operands
+        partials = [self._buffer(type_, "arena", "partial") for type_ in steps.partials]
+        self.found.steps.append(Step(tensor, operands, partials, steps.part, body))
+        return build_loops(steps.finish), steps.finish, [*(operands[i] for i in steps.operands), *partials]
 
     # ---- results and updates -----------------------------------------------------------------------------
 

@@ -245,6 +245,6 @@ def _quota() -> int | None:
             quota, period = read()
             if quota not in ("max", "-1"):
                 return max(1, int(quota) // int(period))
-        except (OSError, ValueError):
+        except (OSError, ValueError, ZeroDivisionError):
             continue
     return None

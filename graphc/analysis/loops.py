@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Union
 
 from graphc.errors import InternalError
 from graphc.ir.dims import Size
@@ -42,6 +41,7 @@ ELEMENTARY = frozenset(
 #: Ops dear enough that computing an element twice costs more than storing it.
 EXPENSIVE = ELEMENTARY | {"divide", "sqrt", "rsqrt", "random_bits"}
 _POSITION_LIMIT = 4
+_OTHER_EXPRESSION = "a size that must equal that of a loop is another expression"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Mapped:
     entries: tuple[Entry, ...]
 
 
-Entry = Union[LoopDim, Mapped, None]
+Entry = LoopDim | Mapped | None
 Position = tuple[Entry, ...]
 
 
@@ -78,7 +78,7 @@ def fusible(tensor: Tensor) -> bool:
 
 def is_unit_reshape(tensor: Tensor) -> bool:
     """Whether a reshape only adds or drops axes of extent 1."""
-    return [s for s in tensor.shape if s != 1] == [s for s in tensor.inputs[0].shape if s != 1]
+    return _sizes(tensor.shape) == _sizes(tensor.inputs[0].shape)
 
 
 def operand_positions(tensor: Tensor, at: Position, reduced: Sequence[LoopDim]) -> list[Position]:
@@ -223,7 +223,7 @@ class Nest:
     def fitted(cls, outputs: Sequence[Tensor], members: Sequence[Tensor]) -> Nest | str:
         """The nest of these results and members, or why there is none; see `of`."""
         reductions = [t for t in members if folds(t)]
-        nest = cls.around(reductions[0] if reductions else max(outputs, key=lambda t: _loops_in(t.shape)))
+        nest = cls.around(reductions[0] if reductions else max(outputs, key=lambda t: len(_sizes(t.shape))))
         results = set(outputs)
         for tensor in reversed(members):
             reason = nest.add(tensor, is_result=tensor in results)
@@ -273,7 +273,7 @@ class Nest:
 
     def _as_result(self, tensor: Tensor) -> dict[Position, None] | None:
         """The position of a result that nothing else in the nest reads: that of the loops of its shape."""
-        extents = [size for size in tensor.shape if size != 1]
+        extents = _sizes(tensor.shape)
         for loops in (self.dims, self.kept):
             if [d.extent for d in loops] == extents:
                 rest = iter(loops)
@@ -288,6 +288,8 @@ class Nest:
         whole = all(_is_at(at, self.dims) or _is_at(at, self.kept) for at in positions)
         if is_result and not (whole and len(positions) == 1):
             return "it is a result, but the loops do not visit each of its elements once"
+        if is_result and _sizes(tensor.shape) != [d.extent for d in _loops_of(next(iter(positions)))]:
+            return _OTHER_EXPRESSION
         if folds(tensor) and not (len(positions) == 1 and _is_plain(next(iter(positions)))):
             return "a reduction's result must be read as it is, not through a slice or gather"
         if tensor.op.has(Trait.FALLIBLE) and not (whole and len(positions) == 1):
@@ -328,6 +330,8 @@ class Nest:
             dims = self.dims
         if _loops_of(_reduction_position(tensor, at, reduced)) != dims:
             return "it folds its operand in another order of axes"
+        if _sizes(shape) != [d.extent for d in dims]:
+            return _OTHER_EXPRESSION
         return dims, reduced
 
 
@@ -345,5 +349,6 @@ def _is_at(position: Position, loops: list[LoopDim]) -> bool:
     return _is_plain(position) and _loops_of(position) == loops
 
 
-def _loops_in(shape: tuple[Size, ...]) -> int:
-    return sum(size != 1 for size in shape)
+def _sizes(shape: tuple[Size, ...]) -> list[Size]:
+    """The extents of the loops that an array of this shape needs."""
+    return [size for size in shape if size != 1]

@@ -143,8 +143,10 @@ def _difference(value: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.nd
         return np.zeros(value.shape), np.asarray(value != other)
     with np.errstate(all="ignore"):
         finite = np.isfinite(value) & np.isfinite(other)
-        spread = np.where(finite, np.abs(value.astype(np.float64) - other.astype(np.float64)), 0.0)
         same_special = (value == other) | (np.isnan(value) & np.isnan(other))
+        apart = np.abs(value.astype(np.float64) - other.astype(np.float64))
+        # What rounding may make overflow, as a sum of the largest numbers of both signs, may be anything.
+        spread = np.where(finite, apart, np.where(same_special, 0.0, np.inf))
         kind = ~finite & ~same_special
         sign = finite & ((np.signbit(value) != np.signbit(other)) | ((value == 0) != (other == 0)))
     return spread, kind | sign

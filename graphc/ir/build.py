@@ -47,6 +47,8 @@ def _located(error: GraphcError, op: OpDef, inputs: tuple[Tensor, ...]) -> Graph
     if error.location is not None:
         return error
     names = [t.hint or op.operand_name(i) for i, t in enumerate(inputs)]
+    if len(set(names)) < len(names):
+        names = [op.operand_name(i) for i in range(len(inputs))]
     types = ", ".join(f"{name} is {t.type!r}" for name, t in zip(names, inputs))
     message = f"{op.name}: {error.message}" + (f": {types}" if types else "")
     origins = {name: f"{t.op.name}, {t.location}" for name, t in zip(names, inputs)}

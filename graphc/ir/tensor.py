@@ -14,7 +14,7 @@ import numpy as np
 from graphc.errors import DTypeError, FeedError, GraphcError, ShapeError
 from graphc.ir.acceptance import accept
 from graphc.ir.dims import Size
-from graphc.ir.location import Location
+from graphc.ir.location import Location, here
 from graphc.ir.opdef import Attrs, OpDef
 from graphc.ir.operators import Operators
 from graphc.ir.types import TensorType, TupleType, Type
@@ -64,7 +64,9 @@ class Tensor(Operators):
             DTypeError: the tensor is a tuple of several results.
         """
         if isinstance(self.type, TupleType):
-            raise DTypeError(f"{describe(self)} is a tuple of {len(self.type.items)} results, not one array")
+            raise DTypeError(
+                f"{describe(self)} is a tuple of {len(self.type.items)} results, not one array", location=here()
+            )
         return self.type
 
     @property
@@ -150,11 +152,11 @@ class Variable(Tensor):
         try:
             array = accept(value, self._storage.dtype, "same_kind")
         except GraphcError as error:
-            raise type(error)(f"{what} {error.message}", hint=error.hint) from None
+            raise type(error)(f"{what} {error.message}", location=here(), hint=error.hint) from None
         except (TypeError, ValueError) as error:
-            raise FeedError(f"{what} cannot take what is not an array: {error}") from None
+            raise FeedError(f"{what} cannot take what is not an array: {error}", location=here()) from None
         if array.shape != self._storage.shape:
-            raise ShapeError(f"{what} cannot take an array of shape {array.shape}")
+            raise ShapeError(f"{what} cannot take an array of shape {array.shape}", location=here())
         with self.lock:
             self._storage[...] = array
 

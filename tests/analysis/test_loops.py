@@ -281,3 +281,19 @@ def test_a_wrong_position_is_caught(monkeypatch):
     monkeypatch.setattr(loops, "_POSITION_RULES", wrong)
     with pytest.raises((AssertionError, IndexError)):
         test_positions_are_where_the_op_reads(next(moves()))
+
+
+def test_equal_sizes_that_are_written_differently_are_no_loop_of_a_result():
+    """`2*n` and `m` may have to be equal; a result of either size has kernels of its own, and they agree."""
+    x, y = gc.placeholder(("n", "k")), gc.placeholder(("m",))
+    doubled = gc.concat([x[:, 0], x[:, 1]])
+    one, two = doubled * 2, y * 3
+    both = one + two  # of one of the two sizes
+    for result in (one, two):
+        nest = Nest.around(both)
+        assert nest.add(both, is_result=True) is None
+        same = result.shape == both.shape
+        assert nest.add(result, is_result=False) is None
+        nest = Nest.around(both)
+        nest.add(both, is_result=True)
+        assert nest.add(result, is_result=True) == (None if same else loops._OTHER_EXPRESSION)

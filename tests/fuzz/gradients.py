@@ -91,10 +91,10 @@ def gradient_complaint(seed: int) -> str | None:
     values = g.symbols[0]
     if any(dims.evaluate(c.left, values) != dims.evaluate(c.right, values) for c in graph.constraints):
         return None
+    shapes = [tuple(dims.evaluate(s, values) for s in t.shape) for t in graph.inputs]
     arrays = [
-        g.rng.normal(0, 1, shape).astype(t.dtype) if t.dtype.kind == "f" else g.rng.integers(0, 5, shape).astype(t.dtype)
-        for t in graph.inputs
-        for shape in [tuple(dims.evaluate(s, values) for s in t.shape)]
+        (g.rng.normal(0, 1, shape) if t.dtype.kind == "f" else g.rng.integers(0, 5, shape)).astype(t.dtype)
+        for t, shape in zip(graph.inputs, shapes)
     ]
     with np.errstate(all="ignore"), contextlib.suppress(IndexOutOfBoundsError):  # of an axis without elements
         return _compared(graph, arrays, [i for i, t in enumerate(graph.inputs) if t in wanted], g.rng)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import sys
 import time
 from collections import Counter
@@ -178,6 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where failures go")
     parser.add_argument("--keep", type=int, default=20, help="how many failures to make small and save")
     chosen = parser.parse_args(arguments)
+    os.environ.setdefault("GRAPHC_CACHE", "off")  # no graph comes twice
     if chosen.replay is not None:
         return _show(load(chosen.replay), check(load(chosen.replay), Settings()))
     if chosen.seed is not None:

@@ -38,4 +38,4 @@ def test_fresh_graphs_agree(part, tmp_path):
 @pytest.mark.parametrize("skip", [(), ("fuse",), ("simplify", "stabilize")], ids=["all passes", "no fuse", "no rules"])
 def test_what_once_failed_agrees(path, skip):
     failure = check(load(path), Settings(skip=frozenset(skip), check=2))
-    assert failure is None, f"{failure.kind} in {failure.where}, call {failure.run}: {failure.message}\n{failure.detail}"
+    assert failure is None, f"{failure.kind} in {failure.where}: {failure.message}\n{failure.detail}"

@@ -228,9 +228,12 @@ BUGS = {
     "casts: unsigned as signed": bug(lowering("cast", unsigned=casts.from_signed), "cast of u"),
     # loops
     "loops: lanes beyond the end are summed": bug(
-        attribute(loops._LoopKernel, "_masked", lambda f: lambda self, reduction, element: element), "sum", "prod", "max"
+        attribute(loops._LoopKernel, "_masked", lambda f: lambda self, reduction, element: element),
+        "sum", "prod", "max",
     ),
-    "loops: the largest of negative numbers is 0": bug(attribute(loops, "_identity", _identity_of_nothing), "max", "min"),
+    "loops: the largest of negative numbers is 0": bug(
+        attribute(loops, "_identity", _identity_of_nothing), "max", "min"
+    ),
     "loops: reversed rows read forwards": bug(
         attribute(loop_values.Values, "_load_reversed", lambda f: loop_values.Values._load_contiguous), "slice"
     ),

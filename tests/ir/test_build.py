@@ -29,6 +29,14 @@ def test_unnamed_operands_go_by_the_names_of_the_op():
     assert "x is f64[2], y is f64[3]" in caught.value.message and list(caught.value.origins) == ["x", "y"]
 
 
+def test_operands_of_one_name_are_told_apart():
+    y, other = gc.placeholder((2,), "float64", name="y"), gc.placeholder((3,), "float64", name="y")
+    for make in (lambda: y + gc.constant([1.0, 2.0, 3.0]), lambda: y + other):
+        with pytest.raises(ShapeError) as caught:
+            make()
+        assert "x is f64[2], y is f64[3]" in caught.value.message and list(caught.value.origins) == ["x", "y"]
+
+
 def test_as_tensor():
     x = gc.placeholder(("n",), name="x")
     assert build.as_tensor(x) is x

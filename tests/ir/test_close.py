@@ -1,5 +1,7 @@
 """Closing: what a graph lacks is an error that says so; which sizes must be equal is recorded."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def named(name, *shape):
 
 def test_a_missing_placeholder():
     x, y = named("x", "n"), named("y", "n")
-    with pytest.raises(GraphError, match=r"placeholder 'y' \(f32\[n\]\) is needed but is not among the inputs") as caught:
+    with pytest.raises(GraphError, match=r"placeholder 'y' \(f32\[n\]\) is needed but is not among") as caught:
         close("f", [x], [x + y])
     assert caught.value.location == y.location and caught.value.hint == "add y to the inputs, or feed it"
     with pytest.raises(GraphError, match="'y'"):
@@ -46,7 +48,7 @@ def test_a_size_that_no_input_brings():
     assert "needs 'n' as one of its extents" in caught.value.hint
     assert close("f", [x, gc.placeholder(("n",))], [x]).symbols == ("n",)
     k = gc.placeholder(("k",)).shape[0]
-    for loose in (gc.zeros((k,)), gc.arange(k), gc.as_size(k) if hasattr(gc, "as_size") else gc.constant(1) * k):
+    for loose in (gc.zeros((k,)), gc.arange(k), gc.constant(1) * k):
         with pytest.raises(GraphError, match="'k'"):
             close("f", [], [loose])
 
@@ -88,7 +90,7 @@ def broken(y, **changes):
         (lambda y: {"op": OPS["sum"]}, r"attributes are \[\], the op has \['axis', 'keepdims'\]"),
         (lambda y: {"inputs": (gc.constant(1),)}, "exp: "),
         (lambda y: {"inputs": (named("loose", "n"),)}, "a placeholder that is no input"),
-        (lambda y: {"op": type(y.op)("exp", y.op.operands, (), y.op.infer, y.op.eval, y.op.vjp)}, "not in the registry"),
+        (lambda y: {"op": dataclasses.replace(y.op)}, "not in the registry"),
     ],
 )
 def test_the_verifier_refuses(change, words):
@@ -99,7 +101,7 @@ def test_the_verifier_refuses(change, words):
 
 
 def test_the_verifier_checks_updates():
-    x, y = good()
+    x, _ = good()
     w = gc.variable(np.zeros(3, "f4"), name="w")
     for target in (w, x):
         with pytest.raises(VerifyError, match="update of "):

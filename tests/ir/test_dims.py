@@ -32,7 +32,7 @@ def random_expression(rng, depth):
             (a * b, lambda v: f(v) * g(v)),
             (a // divisor, lambda v: f(v) // divisor),
             (a % divisor, lambda v: f(v) % divisor),
-            (floordiv(divisor, b + 9 * N + 100 * M + 1), lambda v: divided(divisor, g(v) + 9 * v["n"] + 100 * v["m"] + 1)),
+            (floordiv(divisor, b + 9 * N + 1), lambda v: divided(divisor, g(v) + 9 * v["n"] + 1)),
             (dims.maximum(a, b), lambda v: max(f(v), g(v))),
             (dims.minimum(a, b), lambda v: min(f(v), g(v))),
         ]

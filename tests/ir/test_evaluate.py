@@ -46,7 +46,7 @@ def test_errors_name_the_op_the_tensor_and_the_line():
     x = gc.placeholder(("n",), "float64", name="x")
     i = gc.placeholder((), "int64", name="i")
     graph = close("f", [x, i], [gc.take(x, i, axis=0) * 2.0])
-    with pytest.raises(IndexOutOfBoundsError, match="^take: index 7 is out of bounds for axis 0 with size 3") as caught:
+    with pytest.raises(IndexOutOfBoundsError, match=r"^take: index 7 is out of bounds for axis 0") as caught:
         evaluate(graph, [np.zeros(3), np.array(7)])
     assert caught.value.location.file == __file__
 

@@ -20,8 +20,9 @@ def test_the_line_that_made_a_tensor():
     x = gc.placeholder((2, 3), "float32"); at = line()  # noqa: E702
     assert (x.location.file, x.location.line, x.location.function) == (__file__, at, "test_the_line_that_made_a_tensor")
     for make in (
-        lambda: x + 1, lambda: 1 - x, lambda: x[0], lambda: x.T, lambda: gc.softmax(x, axis=1), lambda: x.at[0].add(1.0),
-        lambda: gc.einsum("ij->j", x), lambda: gc.random.uniform((2,), seed=1), lambda: gc.linalg.qr(x)[0],
+        lambda: x + 1, lambda: 1 - x, lambda: x[0], lambda: x.T, lambda: gc.softmax(x, axis=1),
+        lambda: x.at[0].add(1.0), lambda: gc.einsum("ij->j", x), lambda: gc.random.uniform((2,), seed=1),
+        lambda: gc.linalg.qr(x)[0],
         lambda: np.ones((2, 3)) * x, lambda: gc.cross_entropy(x, gc.constant([1, 2])), lambda: gc.variable(1.0),
     ):  # fmt: skip
         tensor = make()

@@ -20,7 +20,8 @@ def test_every_dtype_has_one_short_name():
 
 @pytest.mark.parametrize("short, dtype", DTYPES.items())
 def test_spellings(short, dtype):
-    for spelling in (short, dtype, dtype.name, dtype.type, dtype.char, dtype.newbyteorder(">"), dtype.newbyteorder("<")):
+    orders = dtype.newbyteorder(">"), dtype.newbyteorder("<")
+    for spelling in (short, dtype, dtype.name, dtype.type, dtype.char, *orders):
         assert as_dtype(spelling) is dtype or as_dtype(spelling) == dtype
         assert as_dtype(spelling).isnative
 

@@ -95,7 +95,12 @@ def test_many_tensors_of_one_name_print_in_linear_time():
     assert seconds(16_000) < 60 * max(seconds(1000), 1e-4)
 
 
-SPECIAL = [0.0, -0.0, 1.0, 0.1, 1e300, -1e-300, 5e-324, 1e-45, 3.4028235e38, np.inf, -np.inf, np.nan, 1 / 3, 2.0**53 + 2]
+SPECIAL = [0.0, -0.0, 1.0, 0.1, 1e300, -1e-300, 5e-324, 1e-45, 3.4028235e38, np.inf, -np.inf, np.nan, 1 / 3]
+
+
+def special(dtype):
+    with np.errstate(all="ignore"):
+        return np.array(SPECIAL, dtype)
 
 
 @pytest.mark.parametrize("dtype", ALL_DTYPES, ids=str)
@@ -103,11 +108,11 @@ SPECIAL = [0.0, -0.0, 1.0, 0.1, 1e300, -1e-300, 5e-324, 1e-45, 3.4028235e38, np.
 def test_constants_read_back_to_the_bit(dtype, shape):
     rng = np.random.default_rng(5)
     raw = rng.bytes(int(np.prod(shape)) * dtype.itemsize)
-    array = np.frombuffer(raw, "u1" if dtype == bool else dtype).reshape(shape).copy()
-    array = array % 2 == 0 if dtype == bool else array
+    array = np.frombuffer(raw, "u1" if dtype.kind == "b" else dtype).reshape(shape).copy()
+    array = array % 2 == 0 if dtype.kind == "b" else array
     if dtype.kind == "f" and array.size:
         array = np.where(np.isnan(array), np.array(np.nan, dtype), array).astype(dtype).reshape(shape)
-        array.flat[: len(SPECIAL)] = np.array(SPECIAL, dtype)[: array.size]
+        array.flat[: len(SPECIAL)] = special(dtype)[: array.size]
     graph = close("f", [], [gc.constant(array)])
     round_trip(graph)
     value = parse(print_graph(graph)).outputs[0].attrs["value"]
@@ -118,7 +123,7 @@ def test_scalars_of_floats_print_in_their_own_shortest_form():
     rng = np.random.default_rng(1)
     for dtype, bits in (("f4", "u4"), ("f8", "u8")):
         array = rng.integers(0, 2 ** (8 * int(bits[1])), 3000, bits, endpoint=False).view(dtype)
-        array = np.concatenate([array[np.isfinite(array)], np.array(SPECIAL, dtype)])
+        array = np.concatenate([array[np.isfinite(array)], special(dtype)])
         outputs = [gc.constant(v) for v in array]
         text = print_graph(close("f", [], outputs))
         found = np.array([t.attrs["value"] for t in parse(text).outputs], dtype)
@@ -143,8 +148,8 @@ def test_strings_read_back(message):
     "value, text",
     [
         (None, "none"), (True, "true"), (False, "false"), (3, "3"), (-2, "-2"), (1.0, "1.0"), (float("nan"), "nan"),
-        (float("-inf"), "-inf"), (-0.0, "-0.0"), (1e22, "1e+22"), ((), "()"), ((1,), "(1,)"), ((1, (2, 3)), "(1, (2, 3))"),
-        ("a,b", '"a,b"'), (DTYPES["u8"], "u8"), ((DTYPES["bool"], None), "(bool, none)"),
+        (float("-inf"), "-inf"), (-0.0, "-0.0"), (1e22, "1e+22"), ((), "()"), ((1,), "(1,)"),
+        ((1, (2, 3)), "(1, (2, 3))"), ("a,b", '"a,b"'), (DTYPES["u8"], "u8"), ((DTYPES["bool"], None), "(bool, none)"),
         (gc.placeholder(("n",)).shape[0] * 2 + 1, "2*n+1"), ((1.5, "x"), '(1.5, "x")'),
         (gc.placeholder(("n",)).shape[0] // 2, "n//2"), ((gc.placeholder(("n",)).shape[0] // 2 + 1,), "((n//2)+1,)"),
     ],

@@ -192,7 +192,8 @@ def test_integer_division_never_traps(backend, dtype, size):
 @pytest.mark.parametrize("dtype", INTEGERS)
 def test_shifts_out_of_range(backend, dtype):
     info = np.iinfo(dtype)
-    counts = np.array([0, 1, info.bits - 1, info.bits, info.bits + 1, 127, *([-1, info.min] if info.min else [])], dtype)
+    negative = [-1, info.min] if info.min else []
+    counts = np.array([0, 1, info.bits - 1, info.bits, info.bits + 1, 127, *negative], dtype)
     values = np.array([info.min, info.max, 0, 1, 5], dtype)[:, None]
     a, b = gc.placeholder((5, 1), dtype, name="a"), gc.placeholder(("n",), dtype, name="b")
     f = gc.function([a, b], [a << b, a >> b], backend=backend)
@@ -218,7 +219,8 @@ def test_indices_out_of_range(backend, name, position):
     f = gc.function([x, i], OUT_OF_RANGE[name](x, i), backend=backend)
     inside = np.array([0, -4, 3])
     good = f(BASE, inside)
-    with pytest.raises(IndexOutOfBoundsError, match=f"index {position} is out of bounds for axis 0 with size 4") as caught:
+    words = f"index {position} is out of bounds for axis 0 with size 4"
+    with pytest.raises(IndexOutOfBoundsError, match=words) as caught:
         f(BASE, np.array([0, position, 1]))
     assert isinstance(caught.value, IndexError)
     np.testing.assert_array_equal(f(BASE, inside), good)  # the function is still usable
@@ -283,8 +285,9 @@ def test_sizes_of_nothing(backend, rows):
     f = gc.function([x], outputs, backend=backend)
     a = np.random.default_rng(rows).standard_normal((rows, 3))
     e = np.exp(a - a.max(axis=1, keepdims=True, initial=-np.inf))
-    wanted = [a.sum(), a.sum(0), a.prod(0), a @ np.ones((3, 2)), a.cumsum(0), np.sort(a, 0), np.concatenate([a, a]), a.T,
-              e / e.sum(1, keepdims=True), (a > 0).all(), a.T @ a, a.mean(1), np.flip(a), np.pad(a, 1), a[:0]]  # fmt: skip
+    wanted = [a.sum(), a.sum(0), a.prod(0), a @ np.ones((3, 2)), a.cumsum(0), np.sort(a, 0),
+              np.concatenate([a, a]), a.T, e / e.sum(1, keepdims=True), (a > 0).all(), a.T @ a, a.mean(1),
+              np.flip(a), np.pad(a, 1), a[:0]]  # fmt: skip
     for found, want in zip(f(a), wanted):
         assert found.shape == np.shape(want)
         np.testing.assert_allclose(found, want, rtol=1e-12, atol=1e-13)

@@ -17,11 +17,12 @@ import numpy as np
 
 from graphc.analysis.loops import INDEXED, REDUCTIONS, Mapped, folds, index_operand, operand_positions
 from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, like, memory_type
+from graphc.backends.llvm.emitter import EXACT, Builder, Value, element_bytes, lanes_of, like, memory_type
 from graphc.backends.llvm.kernel import Site, named_by_content
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
+from graphc.backends.llvm.values import constant_lanes
 from graphc.errors import CodegenError
-from graphc.ir.dims import Call, Dim, Size
+from graphc.ir.dims import Dim, Size
 from graphc.ir.tensor import Tensor
 
 
@@ -110,38 +111,9 @@ class Values:
     def size(self, size: Size) -> Leveled:
         """The number that a size is in this call."""
         known = self.sizes.get(size)
-        if known is not None:
-            return Leveled(known, 0)
-        if isinstance(size, int):
-            return Leveled(self.b.i64(size), 0)
-        found = self.frames.cached(size)
-        if found is None:
-            with self.frames.at(0):
-                found = self.frames.put(size, Leveled(self._expression(size), 0))
-        return found
-
-    def _expression(self, size: Dim) -> Value:
-        """The instructions of a size expression."""
-        b, total = self.b, self.b.i64(0)
-        for monomial, coefficient in size.terms:
-            term = b.i64(coefficient)
-            for atom in monomial:
-                factor = self._call(atom) if isinstance(atom, Call) else self._symbol(atom)
-                term = factor if term == b.i64(1) else b.mul(term, factor)
-            total = term if total == b.i64(0) else b.add(total, term)
-        return total
-
-    def _symbol(self, name: str) -> Value:
-        for size, value in self.sizes.items():
-            if str(size) == name:
-                return value
-        raise CodegenError(f"loops: the size {name} is not among the kernel's")
-
-    def _call(self, call: Call) -> Value:
-        first, second = (self.size(a).value for a in call.args)
-        if call.name == "floordiv":
-            return lower(self.b, "floor_divide", (first, second), (_I64, _I64), _I64, {})
-        return self.b.intrinsic("smax" if call.name == "max" else "smin", first, second)
+        if known is None and isinstance(size, Dim):
+            raise CodegenError(f"loops: the size {size} is not among the kernel's")
+        return Leveled(known or self.b.i64(size), 0)  # type: ignore[arg-type]
 
     def product(self, sizes: Sequence[Size]) -> Leveled:
         """The product of sizes."""
@@ -188,7 +160,10 @@ class Values:
             raise CodegenError(f"loops: {name} is read before it is reduced")
         positions = operand_positions(tensor, at, ())  # type: ignore[arg-type]
         if tensor.inputs and not _computes(tensor):
-            return self.value(tensor.inputs[0], self._resolved(positions[0]))
+            moved = self.value(tensor.inputs[0], self._resolved(positions[0]))
+            if name == "sum" and tensor.dtype.kind == "f":  # of one element; it began at 0.0, so -0.0 is lost
+                return self.frames.compute(lambda v: b.fadd(v, 0.0, flags=EXACT), moved)
+            return moved
         operands = [self.value(t, self._resolved(p)) for t, p in zip(tensor.inputs, positions)]
         return self.frames.compute(lambda *values: self._lowered(tensor, values), *operands)
 
@@ -258,8 +233,8 @@ class Values:
             first = self.frames.compute(
                 lambda base, i: b.add(base, b.mul(i, index.inner)), index.base, Leveled(loop.index, loop.level)
             )
-            steps = b.mul(b.iota("i64", self.lanes), index.inner) if self.lanes > 1 else b.i64(0)
-            found = self.frames.compute(lambda v: b.add(b.splat(v, self.lanes), steps), first)
+            steps = [lane * index.inner for lane in range(self.lanes)]
+            found = self.frames.compute(lambda v: b.add(b.splat(v, self.lanes), _lanes_of_i64(steps)), first)
             self.frames.put(key, found)
         return found
 
@@ -322,7 +297,8 @@ class Values:
         base = self._offset([(Index(i.base), stride) for i, stride in terms if i.lanes is None])
         if not moving:
             return self._load_scalar(array, base)
-        if len(moving) == 1 and moving[0][0].lanes is None and not moving[0][1]:
+        outside = base.level < self._vector_loop().level  # else each turn of a loop inside has an address of its own
+        if len(moving) == 1 and moving[0][0].lanes is None and not moving[0][1] and outside:
             inner = moving[0][0].inner
             if inner == 1:
                 return self._load_contiguous(array, base)
@@ -387,8 +363,9 @@ class Values:
         loop = self._vector_loop()
         pointer = self._row(array, offset)
         element = memory_type(array.dtype)
-        address = self.b.gep(pointer, loop.index, element)
-        return Leveled(self.b.load_dtype(array.dtype, address, self.lanes), loop.level)
+        with self.frames.at(loop.level):
+            address = self.b.gep(pointer, loop.index, element)
+            return Leveled(self.b.load_dtype(array.dtype, address, self.lanes), loop.level)
 
     def _row(self, array: Array, offset: Leveled) -> Value:
         """The address that `i` counts from: the array's, or in the tail a buffer with its last elements."""
@@ -423,9 +400,9 @@ class Values:
             return self._gather(array, offset, [(Index(Leveled(b.i64(0), 0), -1), ())])
         element = memory_type(array.dtype)
         pointer = self._reversed_row(array, offset)
-        address = b.gep(pointer, b.sub(1 - self.lanes, loop.index), element)
-        value = b.reverse(b.load_dtype(array.dtype, address, self.lanes))
-        return Leveled(value, loop.level)
+        with self.frames.at(loop.level):
+            address = b.gep(pointer, b.sub(1 - self.lanes, loop.index), element)
+            return Leveled(b.reverse(b.load_dtype(array.dtype, address, self.lanes)), loop.level)
 
     def _reversed_row(self, array: Array, offset: Leveled) -> Value:
         """As `_row`; the last elements lie before the first ones, and at the end of the buffer."""
@@ -462,8 +439,8 @@ class Values:
             loaded = b.gather(element, addresses, self.valid("i64"))
             return b.icmp("ne", loaded, 0) if array.dtype == np.bool_ else loaded
 
-        with self.frames.at(loop.level):
-            return Leveled(gather(array.pointer.value, self.frames.splat(offsets, self.lanes).value), loop.level)
+        wide = self.frames.splat(offsets, self.lanes)
+        return self.frames.compute(lambda v: gather(array.pointer.value, v), wide, level=loop.level)
 
     def valid(self, element: str) -> Value:
         """Which lanes are inside the array; the mask is made of integers of the given width."""
@@ -481,18 +458,25 @@ class Values:
         return found.value
 
     def store(self, array: Array, at: At, value: Leveled) -> None:
-        """Write a vector to consecutive elements, or a scalar to one."""
+        """Write a vector to elements along the vector loop, or a scalar to one."""
         b = self.b
         terms = self._terms(array, at)
         offset = self._offset([(Index(i.base), stride) for i, stride in terms])
-        if not any(index.inner for index, _ in terms):
+        strides = [self.product(stride) for index, stride in terms if index.inner]
+        if not strides:
             address = self.address(array, offset)
             b.store_dtype(value.value, address.value, array.dtype)
             return
         loop, element = self._vector_loop(), memory_type(array.dtype)
-        row = self._store_row(array, offset)
         wide = self.frames.splat(value, self.lanes).value
-        b.store_dtype(wide, b.gep(row, loop.index, element), array.dtype)
+        if strides[0].value == b.i64(1) and offset.level < loop.level:
+            row = self._store_row(array, offset)
+            b.store_dtype(wide, b.gep(row, loop.index, element), array.dtype)
+            return
+        steps = self.frames.compute(b.mul, self._as_lanes(ALONG), strides[0])
+        places = self.frames.splat(self.frames.compute(b.add, steps, offset), self.lanes).value
+        stored = b.zext(wide, element) if array.dtype == np.bool_ else wide
+        b.scatter(stored, b.gep(array.pointer.value, places, element), self.valid("i64") if self.lanes > 1 else None)
 
     def _store_row(self, array: Array, offset: Leveled) -> Value:
         """The address that `i` counts from for stores; the tail's lanes are copied out of a buffer later."""
@@ -509,6 +493,10 @@ class Values:
 
 
 _I64 = np.dtype(np.int64)
+
+
+def _lanes_of_i64(values: list[int]) -> Value:
+    return constant_lanes("i64", values) if len(values) > 1 else Value("i64", str(values[0]))
 
 
 def _register(dtype: np.dtype) -> str:

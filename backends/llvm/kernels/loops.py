@@ -1,4 +1,4 @@
-"""One kernel for a fused body: its loop nest, with the vector loop innermost.
+"""One kernel for a fused body: its loop nest, with the vector loop innermost, or around loops that are too short.
 
 Two shapes of nest, by where the last loop stands:
 
@@ -10,6 +10,10 @@ Two shapes of nest, by where the last loop stands:
           combine the lanes: one scalar each                 for the last loop, as vectors: row[j] op= ...
         store kept results                               store kept results, as vectors
         for reduced loops: store full results            for reduced loops, for vectors: store full results
+
+Loops that are known to be short would leave most lanes empty. A short kept loop inside reduced ones goes outside,
+so that the nest is one of rows. Short loops inside a long kept one are done *crosswise*: lanes run along the long
+one, each lane folds its own row, and elements that do not lie together are gathered and scattered.
 
 A vector loop runs twice over one body: the complete vectors, then the tail through stack buffers. A float sum
 is cut into blocks, and what is rounded off where their sums are added up is carried along (Knuth's TwoSum, The Art
@@ -44,6 +48,7 @@ from graphc.backends.llvm.kernels.loop_values import (
     VectorLoop,
 )
 from graphc.backends.llvm.target import Target, host_target
+from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
@@ -51,6 +56,8 @@ from graphc.ir.tensor import Tensor
 
 #: Vectors of one row that are summed without an intermediate result.
 BLOCK = 128
+#: Loops of so few turns, and rows of so few elements that are folded, leave most lanes of a vector empty.
+SHORT, SHORT_ROW = 6, 16
 #: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
 HEAVY = 24
 #: Bodies with more calls of elementary functions than this hold them as functions rather than in line: the
@@ -82,6 +89,11 @@ def _identity(op: str, dtype: np.dtype) -> Any:
 
 
 class _LoopKernel:
+    #: Whether threads share blocks of the outermost reduced loop; see `total_reductions`.
+    by_blocks = False
+    #: The most turns of loops that go outside the reduced ones.
+    short = 4
+
     def __init__(self, body: Graph, target: Target) -> None:
         self.body = body
         given = set(body.inputs)
@@ -90,11 +102,12 @@ class _LoopKernel:
         self.groups = _merged_loops(self.nest)
         self.kept = [g for g in self.groups if g[0] not in self.nest.reduced]
         self.reduced = [g for g in self.groups if g[0] in self.nest.reduced]
-        self.by_rows = bool(self.reduced) and self.groups[-1][0] in self.nest.reduced
+        self.by_rows = bool(self.reduced) and (self.groups[-1][0] in self.nest.reduced or self._keeps_little())
+        self.crosswise = self._crosswise()
         self.lanes = self._lanes(target)
         self.stages = self._stages()
         self.full = [t for t in body.outputs if self.nest.is_full(t)] if self.nest.reduced else list(body.outputs)
-        self.spills = self._spills() if self.by_rows else {}
+        self.spills = self._spills() if self.by_rows and not self.crosswise else {}
         self._begin(target)
 
     def _lanes(self, target: Target) -> int:
@@ -103,10 +116,30 @@ class _LoopKernel:
         computing = [t for t in self.members if t.op.name not in ("const", "dim", "broadcast_to", "reshape")]
         deciding = (*computing, *self.body.inputs) or self.body.outputs  # a constant spread out computes nothing
         lanes = target.lanes(*{t.dtype for t in deciding}, heavy=len(computing) > HEAVY)
-        inner = _extents(self.groups[-1])
+        inner = _extents(self.crosswise or (self.reduced[-1] if self.by_rows else self.groups[-1]))
         while lanes > 1 and all(isinstance(s, int) for s in inner) and lanes // 2 >= np.prod(inner):  # type: ignore[arg-type]
             lanes //= 2
         return lanes
+
+    def _keeps_little(self) -> bool:
+        """Whether the loops inside the last reduced one are too short for vectors: they go outside then."""
+        last = max(i for i, group in enumerate(self.groups) if group[0] in self.nest.reduced)
+        inside = _turns(self.groups[last + 1 :])
+        plain = not any(t.op.has(Trait.FALLIBLE) or self.nest.is_full(t) for t in (*self.members, *self.body.outputs))
+        return plain and isinstance(inside, int) and inside <= self.short
+
+    def _crosswise(self) -> list[LoopDim]:
+        """The kept loop that vectors run along because all loops inside it are too short; none if they are not."""
+        if self.by_blocks or any(t.op.has(Trait.FALLIBLE) for t in self.members):
+            return []
+        limit = SHORT_ROW if self.reduced else SHORT
+        place = len(self.groups)
+        while place > 0 and isinstance(turns := _turns(self.groups[place - 1 :]), int) and turns <= limit:
+            place -= 1
+        if not 0 < place < len(self.groups) or any(g[0] in self.nest.reduced for g in self.groups[:place]):
+            return []
+        turns = _turns([self.groups[place - 1]])
+        return [] if isinstance(turns, int) and turns < SHORT_ROW else self.groups[place - 1]
 
     def _outlined(self) -> frozenset[str]:
         """The ops whose instructions stand in functions of their own."""
@@ -153,19 +186,25 @@ class _LoopKernel:
                 sweeps[operand] |= needed
         return spills
 
+    def _kept_loops(self) -> tuple[list[list[LoopDim]], list[list[LoopDim]]]:
+        """The kept loops outside all else, and the one that vectors run along, if they run along a kept one."""
+        if self.crosswise:
+            return self.kept[: self.kept.index(self.crosswise)], [self.crosswise]
+        return (self.kept, []) if self.by_rows else (self.kept[:-1], self.kept[-1:])
+
     def _begin(self, target: Target) -> None:
         body = self.body
         sizes = self._sizes()
         params = [(f"in{i}", "ptr") for i in range(len(body.inputs))]
         params += [(f"out{i}", "ptr") for i in range(len(body.outputs))]
-        rows = [] if self.by_rows else [r for stage in self.stages for r in stage if r not in body.outputs]
+        rows = [] if self.by_rows or self.crosswise else [r for stage in self.stages for r in stage if r not in body.outputs]
         rows.sort(key=lambda r: -r.dtype.itemsize)  # so that each row begins at a multiple of its elements' size
         params += [("scratch", "ptr")] if rows else []
         params += [(f"size{i}", "i64") for i in range(len(sizes))]
-        outer = self.kept if self.by_rows else self.kept[:-1]
-        inner = [] if self.by_rows else self.kept[-1:]
-        self.split = (outer or inner)[:1] if not rows else []  # a row of scratch is for one thread only
-        params += [("low", "i64"), ("high", "i64")] if self.split else []
+        outer, inner = self._kept_loops()
+        # A row of scratch is for one thread only.
+        self.split = (outer or inner)[:1] if not rows and not self.by_blocks else []
+        params += [("low", "i64"), ("high", "i64")] if self.split or self.by_blocks else []
         self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
         params += [("error", "ptr")] if self.fallible else []
         self.b = Builder("loops", params, "i64" if self.fallible else "void", target=target)
@@ -210,11 +249,13 @@ class _LoopKernel:
         """Emit everything."""
         if self.fallible:
             check_without_turns(self.nest, self.values)
-        outer = self.kept if self.by_rows else self.kept[:-1]
         with contextlib.ExitStack() as stack:
-            for group in outer:
+            for group in self._kept_loops()[0]:
                 stack.enter_context(self._loop_over(group))
-            self._turn()
+            if self.crosswise:
+                self._turn_crosswise()
+            else:
+                self._turn()
         if self.fallible:
             self.b.ret(self.b.i64(0))
         helpers = tuple(self.values.helpers.values())
@@ -226,13 +267,16 @@ class _LoopKernel:
 
     def _weight(self) -> Size:
         """About how long one turn of the shared loop takes, in sixteenths of a nanosecond."""
-        costs = {True: 8, False: 1}
-        each = sum(costs[t.op.name in ELEMENTARY] for t in self.members) + len(self.body.inputs)
         inner: Size = 1
         for dim in self.nest.dims:
             if dim not in self.split[0]:
                 inner = inner * dim.extent
-        return inner * each
+        return inner * self._cost()
+
+    def _cost(self) -> int:
+        """About how long one element takes, in sixteenths of a nanosecond."""
+        costs = {True: 8, False: 1}
+        return sum(costs[t.op.name in ELEMENTARY] for t in self.members) + len(self.body.inputs)
 
     def _scratch_bytes(self) -> Size:
         extents = _extents(self.kept[-1]) if self.kept else ()
@@ -244,6 +288,13 @@ class _LoopKernel:
                 size = size * extent
             total = total + size
         return total
+
+    @contextlib.contextmanager
+    def _loops_over(self, groups: Sequence[list[LoopDim]]) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for group in groups:
+                stack.enter_context(self._loop_over(group))
+            yield
 
     @contextlib.contextmanager
     def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
@@ -274,10 +325,49 @@ class _LoopKernel:
             self._store_sweep(rest, [])
         if self.full:
             self._store_sweep(self.full, self.reduced)
+        self._forget_reductions()
+
+    def _forget_reductions(self) -> None:
         for stage in self.stages:
             for reduction in stage:
-                values.results.pop(reduction, None)
-                values.rows.pop(reduction, None)
+                self.values.results.pop(reduction, None)
+                self.values.rows.pop(reduction, None)
+
+    def _turn_crosswise(self) -> None:
+        """What is done for each turn of the outer loops, with lanes along the kept loop around short ones."""
+        inside = self.kept[self.kept.index(self.crosswise) + 1 :]
+        kept = [t for t in self.body.outputs if t not in self.full]
+
+        def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+            self._set_index(self.crosswise, Index(self.first, 1))
+            with self._loops_over(inside):
+                for stage in self.stages:
+                    self._reduce_crosswise(stage)
+                for tensor in kept:
+                    self.values.store(self.outputs[tensor], self._at(tensor), self.values.value(tensor, self._at(tensor)))
+                with self._loops_over(self.reduced if self.full else []):
+                    self._store(self.full)
+                self._forget_reductions()
+            return ()
+
+        self._vectors(self._span(self.crosswise), (), body)
+
+    def _reduce_crosswise(self, stage: Sequence[Tensor]) -> None:
+        """One sweep of the short reduced loops: each lane folds its own elements."""
+        frames = self.frames
+
+        def fold(loops: Sequence[list[LoopDim]], totals: Sequence[Value]) -> Sequence[Value]:
+            if not loops:
+                operands = [self.values.value(r.inputs[0], self._operand_at(r)) for r in stage]
+                elements = [frames.splat(operand, self.lanes).value for operand in operands]
+                return [self._combine(r, x, y) for r, x, y in zip(stage, elements, totals)]
+            with frames.loop(0, self._extent(loops[0]), 1, totals) as loop:
+                self._set_index(loops[0], Index(Leveled(loop.index, frames.depth)))
+                loop.next(*fold(loops[1:], loop.carried))
+            return loop.results
+
+        totals = fold(self.reduced, [self._identity(r, self.lanes) for r in stage])
+        self.values.results.update((r, Leveled(t, frames.depth)) for r, t in zip(stage, totals))
 
     def _at(self, tensor: Tensor) -> At:
         """The index that a tensor of the nest is read at now."""
@@ -412,22 +502,27 @@ class _LoopKernel:
         """
         frames, b = self.frames, self.b
         group = loops[0]
+        first, stop = self._bounds(group)
         if len(loops) > 1:
-            with frames.loop(0, self._extent(group), 1, carried) as loop:
+            with frames.loop(first.value, stop, 1, carried) as loop:
                 self._set_index(group, Index(Leveled(loop.index, frames.depth)))
                 loop.next(*self._accumulate(stage, number, loops[1:], loop.carried))
             return loop.results
-        extent = self._extent(group)
         if not any(r.op.name in ("sum", "prod") and r.dtype.kind == "f" for r in stage):
-            return self._accumulate_vectors(stage, number, group, ZERO, extent, carried)
+            count = stop if first is ZERO else b.sub(stop, first.value)
+            return self._accumulate_vectors(stage, number, group, first, count, carried)
         elements = BLOCK * self.lanes
-        with frames.loop(0, extent, elements, carried) as block:
-            count = b.intrinsic("smin", b.sub(extent, block.index), elements)
+        with frames.loop(first.value, stop, elements, carried) as block:
+            count = b.intrinsic("smin", b.sub(stop, block.index), elements)
             identities = [self._identity(r, self.lanes) for r in stage]
             first = Leveled(block.index, frames.depth)
             parts = self._accumulate_vectors(stage, number, group, first, count, identities)
             block.next(*self._add_block(stage, block.carried, parts))
         return block.results
+
+    def _bounds(self, group: list[LoopDim]) -> tuple[Leveled, Value]:
+        """Where a reduced loop begins and ends."""
+        return ZERO, self._extent(group)
 
     def _add_block(self, stage: Sequence[Tensor], carried: Sequence[Value], parts: Sequence[Value]) -> list[Value]:
         """What is carried on: the totals with a block's parts, and the sums' roundings with those of this step."""
@@ -456,7 +551,8 @@ class _LoopKernel:
             for reduction, total in zip(stage, carried):
                 operand = values.value(reduction.inputs[0], self._operand_at(reduction))
                 element = frames.splat(operand, self.lanes).value
-                sums.append(self._combine(reduction, total, self._masked(reduction, element)))
+                # The element first: what `maximum` asks of its first operand then waits for no earlier turn.
+                sums.append(self._combine(reduction, self._masked(reduction, element), total))
             self._store_new_spills(number)
             return sums
 
@@ -547,6 +643,10 @@ class _LoopKernel:
 def _rounds(reduction: Tensor) -> bool:
     """Whether it is a sum of floats: what rounding loses of each block's total is added in the end."""
     return reduction.op.name == "sum" and reduction.dtype.kind == "f"
+
+
+def _turns(groups: Sequence[list[LoopDim]]) -> Size:
+    return dims.product([size for group in groups for size in _extents(group)])
 
 
 def _extents(group: Sequence[LoopDim]) -> list[Size]:

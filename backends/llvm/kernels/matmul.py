@@ -134,7 +134,7 @@ class _BlockedBody:
         self.copy_x = copy_x(shape, target)
         self.copy_y = copy_y(shape, target, transposed=product.transposed_y)
         self.add_lines = add_lines(shape, target)
-        # A transposed y has to be packed, which does not pay for few rows; how many there are may show at run time only.
+        # A transposed y has to be packed, which does not pay for few rows; how many may show at run time only.
         along_k = product.transposed_y and not product.transposed_x and not isinstance(product.m, int)
         self.dot_lines = dot_lines(product.dtype, target) if along_k else None
         functions = (*self.tiles.values(), self.copy_x, self.copy_y, self.add_lines)

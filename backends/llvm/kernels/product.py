@@ -96,8 +96,8 @@ class Product:
             matrix = b.udiv(groups_before, groups)
             first = b.sub(turn, b.mul(groups_before, turns))
             last = b.intrinsic("smin", b.add(first, left), turns)
-            numbers = broadcast_numbers(b, self.axes, extents, matrix, 2)
-            yield Run(*numbers, b.sub(groups_before, b.mul(matrix, groups)), first, last)
+            x, y, c = broadcast_numbers(b, self.axes, extents, matrix, 2)
+            yield Run(x, y, c, b.sub(groups_before, b.mul(matrix, groups)), first, last)
             loop.next(b.add(turn, b.sub(last, first)))
 
 

@@ -16,7 +16,7 @@ import pytest
 import graphc as gc
 from graphc.__main__ import main
 from graphc.backends.llvm import cache as cache_module
-from graphc.backends.llvm import jit
+from graphc.backends.llvm import cache_entry, jit
 from graphc.backends.llvm.cache import ObjectCache, Reason, describe_usage, key_of, object_cache
 from graphc.errors import CacheWarning, CodegenError
 
@@ -223,10 +223,11 @@ def corrupted(data, chooser):
     """The bytes of an entry, damaged in one of the ways that disks, crashes and people have."""
     position, other = chooser.randrange(len(data)), chooser.randrange(len(data))
     low, high = sorted((position, other))
+    bit, step = 1 << chooser.randrange(8), 1 + chooser.randrange(255)
     kind = chooser.choice(("flip", "byte", "cut", "zeros", "grow", "swap", "noise", "empty", "double", "text"))
     return {
-        "flip": lambda: data[:position] + bytes([data[position] ^ 1 << chooser.randrange(8)]) + data[position + 1 :],
-        "byte": lambda: data[:position] + bytes([(data[position] + 1 + chooser.randrange(255)) % 256]) + data[position + 1 :],
+        "flip": lambda: data[:position] + bytes([data[position] ^ bit]) + data[position + 1 :],
+        "byte": lambda: data[:position] + bytes([(data[position] + step) % 256]) + data[position + 1 :],
         "cut": lambda: data[:position],
         "zeros": lambda: data[:low] + bytes(len(data) - low),
         "grow": lambda: data + chooser.randbytes(1 + chooser.randrange(100)),
@@ -263,6 +264,18 @@ def test_damaged_entries_are_compiled_anew(folder):
 @pytest.mark.slow
 def test_many_damaged_entries_are_compiled_anew(folder):
     corruptions(folder, 1000)
+
+
+def test_every_byte_of_the_header_counts(store):
+    assert store.store(KEY, b"code") == ""
+    entry = entry_of(store.folder)
+    good = entry.read_bytes()
+    store._warned.update(Reason)  # nothing to hear here
+    for position in range(len(good)):
+        entry.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+        assert store.load(KEY)[1].reason is Reason.DAMAGED, position
+    entry.write_bytes(good)
+    assert store.load(KEY)[0] == b"code"
 
 
 def test_one_warning_for_many_damaged_entries_at_the_users_line(folder):
@@ -327,9 +340,9 @@ def test_what_belongs_to_another_user_is_not_loaded(folder, monkeypatch):
     actual = os.fstat(os.open(folder, os.O_RDONLY)).st_uid
     monkeypatch.setattr(cache_module.os, "geteuid", lambda: actual + 1000)
     status = os.stat_result((0o100600, 0, 0, 1, actual + 1, 0, 10, 0, 0, 0))
-    assert cache_module._complaint(status) == f"belongs to user {actual + 1}"
+    assert cache_entry.complaint_about(status) == f"belongs to user {actual + 1}"
     status = os.stat_result((0o100600, 0, 0, 1, 0, 0, 10, 0, 0, 0))
-    assert cache_module._complaint(status) == ""  # root could do anything anyway
+    assert cache_entry.complaint_about(status) == ""  # root could do anything anyway
 
 
 def test_links_and_pipes_are_not_loaded(folder, tmp_path):
@@ -400,7 +413,6 @@ def test_a_read_only_folder_is_used_without_a_word(folder, monkeypatch, number):
     monkeypatch.setattr(cache_module.os, "open", read_only)
     monkeypatch.setattr(cache_module.os, "supports_dir_fd", {read_only})
     refuse(monkeypatch, "utime", number)
-    os.utime  # noqa: B018  patched above
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hit, miss = (jit.compile_module(text_of(n), ["f"]) for n in (1, 2))
@@ -410,15 +422,13 @@ def test_a_read_only_folder_is_used_without_a_word(folder, monkeypatch, number):
 
 def test_an_unreadable_entry_is_compiled_anew(folder, monkeypatch):
     jit.compile_module(text_of(1), ["f"])
-    real = cache_module.ObjectCache._read
 
-    def broken(self, *args):
+    def broken(*args):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(cache_module.ObjectCache, "_read", broken)
+    monkeypatch.setattr(cache_module, "read_entry", broken)
     with pytest.warns(CacheWarning, match="Input/output error"):
         assert jit.compile_module(text_of(1), ["f"]).outcome.reason is Reason.UNREADABLE
-    monkeypatch.setattr(cache_module.ObjectCache, "_read", real)
 
 
 def test_a_file_where_the_folder_should_be(folder):

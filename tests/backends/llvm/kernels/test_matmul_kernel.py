@@ -115,7 +115,8 @@ def test_dots_of_other_machines(unit):
     rng = np.random.default_rng(4)
     for dtype, (m, k, n) in itertools.product(FLOATS, [(3, 37, 9), (9, 37, 3), (1, 100, 1)]):
         x, y = values(rng, (m, k), dtype), values(rng, (k, n), dtype)
-        assert suits_dots(canonical(*(TensorType(dtype, s) for s in ((m, k), (n, k), (m, n))), False, True), UNITS[unit])
+        types = (TensorType(dtype, s) for s in ((m, k), (n, k), (m, n)))
+        assert suits_dots(canonical(*types, False, True), UNITS[unit])
         for transpose_y in (False, True):
             compiled = Compiled(kernel_of(dtype, x.shape, y.shape, False, transpose_y, UNITS[unit]))
             assert_close(multiply(compiled, x, y, False, transpose_y), x, y)

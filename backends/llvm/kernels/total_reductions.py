@@ -1,0 +1,166 @@
+"""Reductions of a long extent to few numbers, in two steps: blocks of fixed size to partial results, then those.
+
+    x  [======|======|======|==]     part: each block to one partial result for each reduction
+         p0     p1     p2    p3      finish: the partial results, combined as the reduction would elements
+
+A nest whose kept loops are few turns (or none: the sum of everything) has no loop that threads could share, so
+its reduced loop is cut. Where a few elements are kept, those of a block are read once for each of them while
+the cache holds it. Both steps are loop nests: the second one that of an ordinary body, which reads the partial
+results in place of the reductions' operands.
+
+Invariant: blocks depend on extents only, so the order of combination, and with it each bit, is the same for
+any number of threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from graphc.analysis.loops import LoopDim, folds
+from graphc.backends.llvm.emitter import Value
+from graphc.backends.llvm.kernel import Kernel, Split
+from graphc.backends.llvm.kernels.loop_frames import Leveled
+from graphc.backends.llvm.kernels.loop_values import Array
+from graphc.backends.llvm.kernels.loops import _LoopKernel
+from graphc.backends.llvm.target import Target, host_target
+from graphc.ir import dims
+from graphc.ir.build import apply
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph, with_inputs
+from graphc.ir.opdef import OPS
+from graphc.ir.tensor import Tensor
+from graphc.ir.types import TensorType
+
+#: Elements of one block: what the second-level cache holds of one operand.
+BLOCK_ELEMENTS = 1 << 16
+#: More kept elements than this fill vectors, and are threads' to share.
+MOST_KEPT = 16
+#: With at most so many ops a block is folded in twice as many lanes: their latency is what it waits for.
+_LIGHT = 2
+#: Lanes are counted in a byte where elements are bytes.
+_MOST_LANES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class TwoSteps:
+    """A body as two kernels.
+
+    Attributes:
+        part: the kernel that makes the partial results of the body's operands.
+        partials: the types of the partial results, in order.
+        finish: a body of the operands that it needs, then the partial results; its results are the body's.
+        operands: which of the body's operands `finish` needs.
+    """
+
+    part: Kernel
+    partials: tuple[TensorType, ...]
+    finish: Graph
+    operands: tuple[int, ...]
+
+
+def in_two_steps(body: Graph, target: Target | None = None) -> TwoSteps | None:
+    """The two steps of a body, if it reduces much to little, or may for some values of symbolic sizes."""
+    reductions = [t for t in body.tensors if folds(t)]
+    if not reductions or not _is_long(reductions[0]):
+        return None
+    nest = _PartKernel(Graph("part", body.inputs, tuple(reductions)), target or host_target())
+    if not nest.suits(body):
+        return None
+    partials = tuple(
+        Tensor(OPS["placeholder"], (), {}, TensorType(r.dtype, (nest.blocks, *nest.kept_extents)), r.location)
+        for r in reductions
+    )
+    finish, operands = _finish(body, dict(zip(reductions, partials)))
+    return TwoSteps(nest.kernel(), tuple(p.tensor_type for p in partials), finish, operands)
+
+
+def _is_long(reduction: Tensor) -> bool:
+    """Whether what is kept is known to be little, and what is folded is not known to be."""
+    kept, all_ = reduction.tensor_type.size, reduction.inputs[0].tensor_type.size
+    if not isinstance(kept, int) or not 1 <= kept <= MOST_KEPT:
+        return False
+    return not isinstance(all_, int) or all_ > BLOCK_ELEMENTS
+
+
+def _finish(body: Graph, partials: dict[Tensor, Tensor]) -> tuple[Graph, tuple[int, ...]]:
+    """The body with partial results in place of what its reductions fold."""
+
+    def rewrite(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        if tensor not in partials:
+            return with_inputs(tensor, inputs)
+        total = apply(OPS[tensor.op.name], partials[tensor], axis=(0,), keepdims=False)
+        return total if total.shape == tensor.shape else apply(OPS["reshape"], total, shape=tensor.shape)
+
+    outputs = body.rebuild(rewrite).outputs
+    used = set(Graph("finish", (), outputs).tensors)
+    operands = tuple(i for i, tensor in enumerate(body.inputs) if tensor in used)
+    inputs = (*(body.inputs[i] for i in operands), *partials.values())
+    return Graph("finish", inputs, outputs), operands
+
+
+class _PartKernel(_LoopKernel):
+    """The nest of the reductions alone, over one block at a time; its results are rows of partial results."""
+
+    by_blocks = True
+    short = MOST_KEPT
+
+    def suits(self, body: Graph) -> bool:
+        """Whether the reductions need nothing but the operands, and nothing else of the body needs the long loops."""
+        one_sweep = self.by_rows and len(self.stages) == 1 and not self.fallible
+        return one_sweep and not any(map(self._is_long, body.outputs))
+
+    @staticmethod
+    def _is_long(result: Tensor) -> bool:
+        size = result.tensor_type.size
+        return not isinstance(size, int) or size > MOST_KEPT
+
+    @property
+    def kept_extents(self) -> tuple[Size, ...]:
+        """The extents of what is kept."""
+        return tuple(d.extent for d in self.nest.kept)
+
+    @property
+    def height(self) -> int:
+        """How many turns of the outermost reduced loop make a block."""
+        inside = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]])
+        return max(1, BLOCK_ELEMENTS // max(1, inside)) if isinstance(inside, int) else 1
+
+    @property
+    def blocks(self) -> Size:
+        """How many blocks there are."""
+        return -(-dims.product([d.extent for d in self.reduced[0]]) // self.height)
+
+    def _lanes(self, target: Target) -> int:
+        lanes = super()._lanes(target)
+        computing = [t for t in self.members if t.op.name not in ("const", "dim", "broadcast_to", "reshape")]
+        light = lanes > 1 and len(computing) <= _LIGHT and not self.kept
+        return 2 * lanes if light and 2 * lanes <= _MOST_LANES else lanes
+
+    def _bounds(self, group: list[LoopDim]) -> tuple[Leveled, Value]:
+        return self.window if group is self.reduced[0] else super()._bounds(group)
+
+    def kernel(self) -> Kernel:
+        """Emit everything."""
+        b, frames = self.b, self.frames
+        height, kept = self.height, dims.product(list(self.kept_extents))
+        extent = self._extent(self.reduced[0])
+        with frames.loop(b.param("low"), b.param("high")) as block:
+            level = frames.depth
+            start = b.mul(block.index, height)
+            self.window = Leveled(start, level), b.intrinsic("smin", b.add(start, height), extent)
+            for tensor, output in self.outputs.items():
+                offset = self.values.product([kept, tensor.dtype.itemsize]).value
+                row = b.offset(output.pointer.value, b.mul(block.index, offset))
+                self.outputs[tensor] = Array(Leveled(row, level), output.shape, output.dtype)
+            with contextlib.ExitStack() as stack:
+                for group in self.kept:
+                    stack.enter_context(self._loop_over(group))
+                self._turn()
+        turn = [d.extent for d in self.nest.dims if d not in self.reduced[0]]
+        split = Split((self.blocks,), 1, self._cost() * dims.product([height, *turn]))
+        return Kernel(b, self.sizes, 0, helpers=tuple(self.values.helpers.values()), split=split)
+
+
+__all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps"]
+
