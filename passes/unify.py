@@ -68,6 +68,11 @@ def solve(graph: Graph) -> dict[str, Size]:
         if options:  # of two bare symbols, the later one goes
             name, size = max(options, key=lambda option: rank[option[0]])
             values[name] = size
+    # What was no equation for a bare symbol may have become a contradiction: n - 3 == max(n-3, 0) with n == 1.
+    for constraint in graph.constraints:
+        difference = _resolve(constraint.left - constraint.right, values)
+        if isinstance(difference, int) and difference != 0:
+            return {}
     return {name: _resolve(size, values) for name, size in values.items()}
 
 

@@ -36,6 +36,10 @@ class Site:
 class Split:
     """The loop that threads may share; which thread does which turns never changes a bit of the result.
 
+    Parts write different elements; nothing is combined across them. A reduction that keeps no loop to share is
+    two kernels, and two steps of the plan: one makes partial results of fixed blocks, which threads share, and
+    one combines those (`kernels/total_reductions.py`).
+
     Attributes:
         extents: how many turns it has: the product of these.
         granule: parts begin at multiples of this many turns.

@@ -203,7 +203,8 @@ def _one_backend(
             Function(graph, list(graph.outputs), backend, trace, settings.opt_level)
         )
     except Exception as error:
-        if isinstance(error, GraphcError) and all(e.constraint for e in expectations):
+        users = isinstance(error, GraphcError) and not isinstance(error, InternalError)
+        if users and all(e.constraint for e in expectations):
             return None  # its constraints contradict each other, so that no call could be served
         return caught(error, name)
     improves = any(rule.startswith("stabilize.") for rule in trace.fired)

@@ -108,6 +108,12 @@ def test_a_contradiction_is_left_for_the_call_to_refuse():
     assert len(found.constraints) == 2
 
 
+def test_a_contradiction_that_only_a_solution_shows_is_left_too():
+    constraints = ["n-3 == max(n-3,0)", "n == 1"]
+    given = requiring("%x: f32[n]", constraints, "%0 = exp %x : f32[n]")
+    assert [str(c) for c in unify(given).constraints] == constraints
+
+
 def test_every_symbol_that_is_left_is_bound_by_an_input():
     given = requiring("%x: f32[n], %y: f32[m], %z: f32[k]", ["n == m+k"], "%0 = exp %x : f32[n]")
     found = unify(given)

@@ -27,8 +27,8 @@ from graphc.ir.dims import Size
 
 #: So many rows are few: more of them pay for packing.
 FEW_ROWS = 4
-#: With fewer products to sum, adding up the lanes at the end costs more than whole tiles.
-_LEAST_K = 32
+#: With fewer vectors of products to sum, adding up the lanes at the end costs more than whole tiles.
+_LEAST_VECTORS = 2
 #: Threads share the turns in parcels of this many, so that gathering the few vectors for each costs little.
 _GRANULE = 16
 
@@ -40,17 +40,14 @@ def suits_dots(product: Product, target: Target) -> bool:
     """
     if product.transposed_x:
         return False
-    few_columns = max(FEW_ROWS, target.native_lanes(product.dtype))
-    by_columns = _is_few(product.n, few_columns) and not _is_tiny(product.k)
+    lanes = target.native_lanes(product.dtype)
+    tiny = isinstance(product.k, int) and product.k < _LEAST_VECTORS * lanes
+    by_columns = _is_few(product.n, max(FEW_ROWS, lanes)) and not tiny
     return by_columns or (_is_few(product.m, FEW_ROWS) and product.transposed_y)
 
 
 def _is_few(extent: Size, few: int) -> bool:
     return isinstance(extent, int) and 1 <= extent <= few
-
-
-def _is_tiny(k: Size) -> bool:
-    return isinstance(k, int) and k < _LEAST_K
 
 
 def dots_kernel(product: Product, target: Target) -> Kernel:

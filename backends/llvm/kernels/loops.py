@@ -197,7 +197,8 @@ class _LoopKernel:
         sizes = self._sizes()
         params = [(f"in{i}", "ptr") for i in range(len(body.inputs))]
         params += [(f"out{i}", "ptr") for i in range(len(body.outputs))]
-        rows = [] if self.by_rows or self.crosswise else [r for stage in self.stages for r in stage if r not in body.outputs]
+        reductions = [r for stage in self.stages for r in stage if r not in body.outputs]
+        rows = [] if self.by_rows or self.crosswise else reductions
         rows.sort(key=lambda r: -r.dtype.itemsize)  # so that each row begins at a multiple of its elements' size
         params += [("scratch", "ptr")] if rows else []
         params += [(f"size{i}", "i64") for i in range(len(sizes))]
@@ -344,7 +345,8 @@ class _LoopKernel:
                 for stage in self.stages:
                     self._reduce_crosswise(stage)
                 for tensor in kept:
-                    self.values.store(self.outputs[tensor], self._at(tensor), self.values.value(tensor, self._at(tensor)))
+                    at = self._at(tensor)
+                    self.values.store(self.outputs[tensor], at, self.values.value(tensor, at))
                 with self._loops_over(self.reduced if self.full else []):
                     self._store(self.full)
                 self._forget_reductions()
