@@ -20,6 +20,7 @@ from graphc.inspect.debug import print_debug
 from graphc.ir import dims
 from graphc.ir.build import stored_value
 from graphc.ir.close import close
+from graphc.ir.collector import holding
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
 from graphc.ir.location import here
@@ -176,6 +177,7 @@ def _with_native_call(function: Function) -> Function:
     return function
 
 
+@holding
 def function(
     inputs: Sequence[Tensor],
     outputs: Structure = None,

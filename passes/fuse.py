@@ -5,7 +5,7 @@ From the results backwards, a tensor joins the cluster of its users:
     all users in one cluster          -> join it, if the loop nest takes it (`analysis.loops.Nest.add`)
     users in several clusters         -> merge those clusters first, if one nest can be made of them
     some users outside any cluster    -> join as a further result, if no path leads from them into the cluster
-    free to compute again (a scalar)  -> join every cluster that uses it
+    free to compute again (a scalar)  -> each user has a copy of its own, which joins with it
 
 and otherwise begins a cluster of its own. Since every path from a joining tensor into its cluster is direct,
 clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
@@ -15,7 +15,7 @@ Invariant: the fused graph computes the same values op by op; a body holds only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,6 +32,8 @@ from graphc.ir.text import tensor_names
 #: Larger bodies spill registers and compile slowly, and gain nothing: their values would leave L1 anyway.
 MEMBER_LIMIT = 96
 OPERAND_LIMIT = 24
+#: Scalar expressions of constants and sizes up to this depth are computed again by each kernel.
+FREE_DEPTH = 4
 #: How many tensors to look at when asking whether a path leads from one place to another.
 SEARCH_LIMIT = 256
 
@@ -53,16 +55,16 @@ class Clusters:
     """The clusters of a graph.
 
     Attributes:
-        graph: the graph that was looked at.
-        homes: the clusters that compute a tensor; several only for tensors that are free to compute again.
+        graph: the graph that was clustered: that which was given, with free tensors copied for their users.
+        origins: for each tensor of `graph`, the given one that it stands for.
+        homes: the cluster that computes a tensor.
         reasons: why a tensor did not join the cluster of its users.
-        separate: tensors that are needed outside the clusters that compute them again.
     """
 
     graph: Graph
-    homes: dict[Tensor, list[Cluster]] = field(default_factory=dict)
+    origins: dict[Tensor, Tensor]
+    homes: dict[Tensor, Cluster] = field(default_factory=dict)
     reasons: dict[Tensor, str] = field(default_factory=dict)
-    separate: set[Tensor] = field(default_factory=set)
 
 
 def fuse(graph: Graph) -> Graph:
@@ -72,77 +74,87 @@ def fuse(graph: Graph) -> Graph:
 
 def form_clusters(graph: Graph) -> Clusters:
     """Which tensors of `graph` are computed together, and why others are not."""
-    return _Former(graph).run()
+    return _Former(*_with_copies(graph)).run()
+
+
+def _with_copies(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
+    """The graph in which each tensor that a nest may compute has copies of its own of its free operands.
+
+    So a free tensor never ties its users together, and each copy joins the one cluster that uses it.
+    """
+    free = _free_tensors(graph)
+    origins: dict[Tensor, Tensor] = {t: t for t in graph.inputs}
+    new: dict[Tensor, Tensor] = {t: t for t in graph.inputs}
+
+    def copied(tensor: Tensor) -> Tensor:
+        inputs = tuple(copied(i) if i in free else new[i] for i in tensor.inputs)
+        made = Tensor(tensor.op, inputs, tensor.attrs, tensor.type, tensor.location, tensor.hint)
+        origins[made] = tensor
+        return made
+
+    for tensor in graph.tensors:
+        if tensor in new:
+            continue
+        copies = fusible(tensor)
+        inputs = tuple(copied(i) if copies and i in free else new[i] for i in tensor.inputs)
+        new[tensor] = with_inputs(tensor, inputs)
+        origins[new[tensor]] = tensor
+    return graph.with_roots(new[root] for root in graph.roots), origins
+
+
+def _free_tensors(graph: Graph) -> set[Tensor]:
+    """Tensors that any kernel may compute again: sources, broadcasts, and short scalar expressions of such."""
+    depth: dict[Tensor, int] = {}
+    for tensor in graph.tensors:
+        if not fusible(tensor):
+            continue
+        scalar = bool(tensor.inputs) and tensor.op.has(Trait.ELEMENTWISE) and tensor.tensor_type.size == 1
+        if tensor.op.name in FREE or (scalar and all(i in depth for i in tensor.inputs)):
+            deepest = 1 + max((depth.get(i, 0) for i in tensor.inputs), default=0)
+            if deepest <= FREE_DEPTH:
+                depth[tensor] = deepest
+    return set(depth)
 
 
 class _Former:
     """The walk from the results backwards."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, origins: dict[Tensor, Tensor]) -> None:
         self.users = users(graph)
         self.roots = set(graph.roots)
         self.order = {t: i for i, t in enumerate(graph.tensors)}
-        self.free = _free_tensors(graph)
-        self.found = Clusters(graph)
+        self.found = Clusters(graph, origins)
 
     def run(self) -> Clusters:
         for tensor in reversed(self.found.graph.tensors):
-            if not fusible(tensor):
-                continue
-            if tensor in self.free:
-                self._place_free(tensor)
-            else:
+            if fusible(tensor):
                 self._place(tensor)
         return self.found
 
     def _place(self, tensor: Tensor) -> None:
         homes = self.found.homes
-        clusters = list(dict.fromkeys(c for u in self.users[tensor] for c in homes.get(u, ())))
-        outside = [u for u in self.users[tensor] if not homes.get(u)]
-        needed = tensor in self.roots or bool(outside) or any(u in self.found.separate for u in self.users[tensor])
+        clusters = list(dict.fromkeys(homes[u] for u in self.users[tensor] if u in homes))
+        outside = [u for u in self.users[tensor] if u not in homes]
+        needed = tensor in self.roots or bool(outside)
         reason = "no neighbour can be computed by a loop nest" if not clusters else None
         if len(clusters) > 1:
             reason = self._merge(clusters)
-            clusters = [homes[u][0] for u in self.users[tensor] if homes.get(u)][:1]
+            clusters = [homes[u] for u in self.users[tensor] if u in homes][:1]
         if reason is None and self._reaches(outside, clusters[0]):
             reason = "another user of it must run before the cluster, and after it"
         if reason is None:
             reason = self._join(tensor, clusters[0], is_result=needed)
         if reason is None:
-            homes[tensor] = [clusters[0]]
+            homes[tensor] = clusters[0]
             return
         self.found.reasons[tensor] = reason
-        if not _stays_view(tensor, self.users[tensor]):
-            self._begin(tensor)
-
-    def _place_free(self, tensor: Tensor) -> None:
-        """Into each cluster that uses it; and on its own where something else needs it in memory."""
-        homes = self.found.homes
-        joined: list[Cluster] = []
-        needed = tensor in self.roots
-        for user in self.users[tensor]:
-            clusters = homes.get(user, [])
-            needed = needed or not clusters or user in self.found.separate
-            for cluster in clusters:
-                if cluster in joined:
-                    continue
-                reason = self._join(tensor, cluster, is_result=False)
-                if reason is None:
-                    joined.append(cluster)
-                else:
-                    self.found.reasons[tensor] = reason
-                    needed = True
-        if joined:
-            homes[tensor] = joined
-            if needed:
-                self.found.separate.add(tensor)
-        elif tensor.op.name not in ("const", "dim"):
+        if not _stays_outside(tensor, self.users[tensor]):
             self._begin(tensor)
 
     def _begin(self, tensor: Tensor) -> None:
         cluster = Cluster(Nest.around(tensor))
         if self._join(tensor, cluster, is_result=True) is None:
-            self.found.homes[tensor] = [cluster]
+            self.found.homes[tensor] = cluster
 
     def _join(self, tensor: Tensor, cluster: Cluster, *, is_result: bool) -> str | None:
         nest = cluster.nest
@@ -158,37 +170,17 @@ class _Former:
             return f"its users' clusters have more than {MEMBER_LIMIT} tensors together"
         members = {t for c in clusters for t in c.members}
         for cluster in clusters:
-            following = [u for t in self._computed(cluster) for u in self.users[t] if u not in members]
+            following = [u for t in cluster.members for u in self.users[t] if u not in members]
             if any(self._reaches(following, other) for other in clusters):
                 return "its users are in clusters that cannot run as one: a path leads out of one into another"
         ordered = sorted(members, key=self.order.__getitem__)
-        results = [t for t in ordered if self._is_owned(t) and self._is_result(t, members)]
-        if not results:
-            return "its users only broadcast it, and are free to compute again"
+        results = [t for t in ordered if t in self.roots or any(u not in members for u in self.users[t])]
         nest = Nest.fitted(results, ordered)
         if isinstance(nest, str):
             return f"its users are in clusters with different loops ({nest})"
         merged = Cluster(nest)
-        for t in members:
-            kept = [c for c in self.found.homes[t] if c not in clusters]
-            self.found.homes[t] = [merged, *kept]
+        self.found.homes.update(dict.fromkeys(members, merged))
         return None
-
-    def _computed(self, cluster: Cluster) -> Iterator[Tensor]:
-        """The members that other clusters may read; free ones they compute again."""
-        return (t for t in cluster.members if self._is_owned(t))
-
-    def _is_owned(self, tensor: Tensor) -> bool:
-        """Whether others read the tensor from its cluster: all but free ones, which others compute again; a free
-        one too that has a cluster of its own, because what needs it is in none (a matrix product, a view)."""
-        if tensor not in self.free:
-            return True
-        owned = len(self.found.homes.get(tensor, ())) == 1 and tensor not in self.found.separate
-        return owned and tensor.op.name not in ("const", "dim")
-
-    def _is_result(self, tensor: Tensor, members: set[Tensor]) -> bool:
-        separate = self.found.separate
-        return tensor in self.roots or any(u not in members or u in separate for u in self.users[tensor])
 
     def _reaches(self, starts: Sequence[Tensor], cluster: Cluster) -> bool:
         """Whether a path may lead from tensors outside into `cluster`; True when the search gets too long.
@@ -201,35 +193,27 @@ class _Former:
         entered: set[Cluster] = set()
         while stack:
             tensor = stack.pop()
-            homes = self.found.homes.get(tensor, []) if self._is_owned(tensor) else []
-            if cluster in homes:
+            home = self.found.homes.get(tensor)
+            if home is cluster:
                 return True
             if len(seen) > SEARCH_LIMIT:
                 return True
-            for source in (tensor, *(t for home in homes if home not in entered for t in self._computed(home))):
+            sources = [tensor]
+            if home is not None and home not in entered:
+                entered.add(home)
+                sources += home.members
+            for source in sources:
                 if self.order[source] < last:
                     following = [u for u in self.users[source] if u not in seen]
                     seen.update(following)
                     stack += following
-            entered.update(homes)
         return False
 
 
-def _free_tensors(graph: Graph) -> set[Tensor]:
-    """Tensors that any kernel may compute again: sources, broadcasts, and scalars of nothing but such."""
-    free: set[Tensor] = set()
-    for tensor in graph.tensors:
-        if not fusible(tensor):
-            continue
-        scalar = bool(tensor.inputs) and tensor.op.has(Trait.ELEMENTWISE) and tensor.tensor_type.size == 1
-        if tensor.op.name in FREE or (scalar and all(i in free for i in tensor.inputs)):
-            free.add(tensor)
-    return free
-
-
-def _stays_view(tensor: Tensor, using: Sequence[Tensor]) -> bool:
-    """A reshape costs nothing by itself, nor does a transpose that only matrix products read."""
-    if tensor.op.name == "reshape":
+def _stays_outside(tensor: Tensor, using: Sequence[Tensor]) -> bool:
+    """A constant or size is nothing to compute, a reshape costs nothing by itself, nor does a transpose that
+    only matrix products read."""
+    if tensor.op.name in ("const", "dim", "reshape"):
         return True
     return tensor.op.name == "permute_dims" and bool(using) and all(u.op.name == "matmul" for u in using)
 
@@ -244,6 +228,7 @@ class _Rebuild:
         self.users = users(self.source)
         self.roots = set(self.source.roots)
         self.new: dict[Tensor, Tensor] = {t: t for t in self.source.inputs}
+        self.alone: dict[Tensor, Tensor] = {}  # what is made of a tensor, or a copy of it, outside clusters
 
     def graph(self) -> Graph:
         """The rebuilt graph."""
@@ -253,15 +238,14 @@ class _Rebuild:
 
     def _cluster_of(self, tensor: Tensor) -> Cluster | None:
         """The cluster whose result the tensor is; None if it is made on its own."""
-        homes = self.clusters.homes.get(tensor, ())
-        if len(homes) != 1 or tensor in self.clusters.separate or tensor.op.name in ("const", "dim"):
+        home = self.clusters.homes.get(tensor)
+        if home is None:
             return None
-        computing = [t for t in homes[0].members if t.op.name not in ("const", "dim")]
-        return homes[0] if len(computing) > 1 and self._is_result(tensor, homes[0]) else None
+        computing = [t for t in home.members if t.op.name not in ("const", "dim")]
+        return home if len(computing) > 1 and self._is_result(tensor, home) else None
 
     def _is_result(self, tensor: Tensor, cluster: Cluster) -> bool:
-        members, separate = cluster.nest.members, self.clusters.separate
-        return tensor in self.roots or any(u not in members or u in separate for u in self.users[tensor])
+        return tensor in self.roots or any(u not in cluster.nest.members for u in self.users[tensor])
 
     def _make(self, wanted: Tensor) -> None:
         """Make a tensor and, first, what it needs; iterative."""
@@ -279,7 +263,16 @@ class _Rebuild:
             elif cluster:
                 self._make_fused(cluster, needs)
             else:
-                self.new[tensor] = with_inputs(tensor, tuple(self.new[i] for i in tensor.inputs))
+                self._make_alone(tensor)
+
+    def _make_alone(self, tensor: Tensor) -> None:
+        """The tensor itself; copies of one free tensor that joined no cluster become one again."""
+        inputs = tuple(self.new[i] for i in tensor.inputs)
+        origin = self.clusters.origins[tensor]
+        known = self.alone.get(origin)
+        if known is None or known.inputs != inputs:
+            known = self.alone[origin] = with_inputs(tensor, inputs)
+        self.new[tensor] = known
 
     def _ordered(self, cluster: Cluster) -> list[Tensor]:
         return sorted(cluster.members, key=self.order.__getitem__)
@@ -290,20 +283,24 @@ class _Rebuild:
         yield from dict.fromkeys(i for t in self._ordered(cluster) for i in t.inputs if i not in members)
 
     def _make_fused(self, cluster: Cluster, operands: list[Tensor]) -> None:
+        outer = list(dict.fromkeys(self.new[t] for t in operands))
         parameters = {
-            t: Tensor(OPS["placeholder"], (), {}, t.type, t.location, f"p{i}") for i, t in enumerate(operands)
+            t: Tensor(OPS["placeholder"], (), {}, t.type, t.location, f"p{i}") for i, t in enumerate(outer)
         }
-        inside: dict[Tensor, Tensor] = dict(parameters)
+        inside: dict[Tensor, Tensor] = {t: parameters[self.new[t]] for t in operands}
+        copies: dict[Hashable, Tensor] = {}  # copies of one free tensor that are read alike are one again
         ordered = self._ordered(cluster)
         for tensor in ordered:
-            inside[tensor] = with_inputs(tensor, tuple(inside[i] for i in tensor.inputs))
-        results = [
-            t for t in ordered if t.op.name not in ("const", "dim") and self._cluster_of(t) is cluster
-        ]
+            inputs = tuple(inside[i] for i in tensor.inputs)
+            key = (self.clusters.origins[tensor], inputs, frozenset(cluster.nest.positions[tensor]))
+            if key not in copies:
+                copies[key] = with_inputs(tensor, inputs)
+            inside[tensor] = copies[key]
+        results = [t for t in ordered if self._cluster_of(t) is cluster]
         body = Graph("body", tuple(parameters.values()), tuple(inside[t] for t in results))
         with inherit(results[-1].location):
             hint = results[0].hint if len(results) == 1 else None
-            fused = apply(OPS["fused"], *(self.new[t] for t in operands), hint=hint, body=body)
+            fused = apply(OPS["fused"], *outer, hint=hint, body=body)
         if len(results) == 1:
             self.new[results[0]] = fused
             return
@@ -347,17 +344,22 @@ def explain(trace: _HasStages, first: str, second: str) -> str:
                 hint=nearest(name, by_name),
             )
     clusters = form_clusters(graph)
-    a, b = by_name[first], by_name[second]
-    shared = [c for c in clusters.homes.get(a, ()) if c in clusters.homes.get(b, ())]
+    images: dict[Tensor, list[Tensor]] = {}
+    for image, origin in clusters.origins.items():
+        images.setdefault(origin, []).append(image)
+    a, b = (images[by_name[name]] for name in (first, second))
+    shared = {clusters.homes[t] for t in a if t in clusters.homes} & {clusters.homes.get(t) for t in b}
     if shared:
-        count = len(shared[0].nest.members)
+        members = shared.pop().nest.members  # type: ignore[union-attr]
+        count = len({clusters.origins[t] for t in members})
         return f"%{first} and %{second} are fused: one kernel of {count} tensors computes both"
     lines = [f"%{first} and %{second} are not fused"]
-    for name, tensor in ((first, a), (second, b)):
-        if not fusible(tensor):
-            lines.append(f"%{name}: {tensor.op.name} runs as a step of its own, not in a loop nest")
-        elif tensor in clusters.reasons:
-            lines.append(f"%{name} does not join its users: {clusters.reasons[tensor]}")
+    for name, tensors in ((first, a), (second, b)):
+        reasons = [clusters.reasons[t] for t in tensors if t in clusters.reasons]
+        if not fusible(tensors[0]):
+            lines.append(f"%{name}: {tensors[0].op.name} runs as a step of its own, not in a loop nest")
+        elif reasons:
+            lines.append(f"%{name} does not join its users: {reasons[0]}")
     if len(lines) == 1:
         lines.append("neither is a neighbour of the other's cluster")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GradientError, GraphcError, ShapeError
 from graphc.ir.build import apply, constant, expect_tensor
+from graphc.ir.collector import holding
 from graphc.ir.graph import topological_order
 from graphc.ir.location import here, inherit
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS, Trait
@@ -28,6 +29,7 @@ Disconnected = Literal["error", "zeros"]
 Tensors = Tensor | Sequence[Tensor]
 
 
+@holding
 def grad(loss: Tensor, wrt: Tensors, *, disconnected: Disconnected = "error") -> list[Tensor]:
     """The gradient of a scalar by each of some tensors.
 
@@ -70,6 +72,7 @@ def grad(loss: Tensor, wrt: Tensors, *, disconnected: Disconnected = "error") ->
     return reverse("grad", [loss], wanted, [seed], disconnected)
 
 
+@holding
 def vjp(y: Tensors, x: Tensors, u: Tensors, *, disconnected: Disconnected = "error") -> Any:
     """The vector-Jacobian product: how `sum(u * y)` changes with `x`, for a fixed `u`.
 
@@ -101,6 +104,7 @@ def vjp(y: Tensors, x: Tensors, u: Tensors, *, disconnected: Disconnected = "err
     return found[0] if isinstance(x, Tensor) else found
 
 
+@holding
 def jvp(y: Tensors, x: Tensors, v: Tensors, *, disconnected: Disconnected = "error") -> Any:
     """The Jacobian-vector product: how `y` changes when `x` moves along `v` (forward mode).
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graphc.errors import ArgumentError, GraphcError, InternalError, PassError, nearest
+from graphc.ir.collector import holding
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
 from graphc.ir.text import print_graph
@@ -72,6 +73,7 @@ class Trace:
         return total
 
 
+@holding
 def optimise(
     graph: Graph,
     *,

@@ -11,11 +11,13 @@ from dataclasses import replace
 
 from graphc.errors import GraphError
 from graphc.ir import dims
+from graphc.ir.collector import holding
 from graphc.ir.graph import Graph, sizes_of
 from graphc.ir.tensor import Tensor, describe
 from graphc.ir.verify import constraints_of
 
 
+@holding
 def close(
     name: str,
     inputs: Iterable[Tensor],

@@ -20,6 +20,7 @@ from graphc.errors import GraphcError, GraphError, ParseError
 from graphc.ir import dims
 from graphc.ir.build import apply
 from graphc.ir.close import check_symbols
+from graphc.ir.collector import holding
 from graphc.ir.graph import Constraint, Graph
 from graphc.ir.location import UNKNOWN, Location, inherit
 from graphc.ir.opdef import OPS, op_named
@@ -36,6 +37,7 @@ _BRACKET_LIMIT = 100  # brackets in brackets; arrays have at most 64 axes
 _LARGEST_EXTENT = 2**63 - 1
 
 
+@holding
 def parse(text: str) -> Graph:
     """The graph that `text` describes.
 

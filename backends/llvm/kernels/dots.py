@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from graphc.backends.llvm.emitter import Builder, Value, element_bytes, lanes_of, memory_type, vector
+from graphc.backends.llvm.emitter import EXACT, Builder, Value, element_bytes, lanes_of, memory_type, vector
 from graphc.backends.llvm.kernel import Kernel, named_by_content
 from graphc.backends.llvm.kernels.packing import load_some, mask_below
 from graphc.backends.llvm.kernels.product import Product, Run
@@ -248,5 +248,7 @@ def lane_sums(b: Builder, values: Sequence[Value]) -> list[Value]:
             pairs = [(some[i], some[min(i + 1, len(some) - 1)]) for i in range(0, len(some), 2)]
             some = [b.fadd(b.shuffle(x, y, first), b.shuffle(x, y, second)) for x, y in pairs]
             span *= 2
-        sums += [b.extract(some[0], i) for i in range(count)]
+        # A sum begins at 0.0: one of products that vanish below zero is not -0.0.
+        total = b.fadd(some[0], 0.0, flags=EXACT)
+        sums += [b.extract(total, i) for i in range(count)]
     return sums

@@ -55,7 +55,7 @@ from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 
 #: Vectors of one row that are summed without an intermediate result.
-BLOCK = 128
+BLOCK = 16
 #: Loops of so few turns, and rows of so few elements that are folded, leave most lanes of a vector empty.
 SHORT, SHORT_ROW = 6, 16
 #: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
@@ -125,8 +125,9 @@ class _LoopKernel:
         """Whether the loops inside the last reduced one are too short for vectors: they go outside then."""
         last = max(i for i, group in enumerate(self.groups) if group[0] in self.nest.reduced)
         inside = _turns(self.groups[last + 1 :])
-        plain = not any(t.op.has(Trait.FALLIBLE) or self.nest.is_full(t) for t in (*self.members, *self.body.outputs))
-        return plain and isinstance(inside, int) and inside <= self.short
+        short = isinstance(inside, int) and inside <= self.short
+        fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
+        return short and not fallible and not any(map(self.nest.is_full, self.body.outputs))
 
     def _crosswise(self) -> list[LoopDim]:
         """The kept loop that vectors run along because all loops inside it are too short; none if they are not."""

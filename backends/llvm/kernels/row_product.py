@@ -12,9 +12,9 @@ Invariant: an element is the sum over k in ascending order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from graphc.backends.llvm.emitter import Builder, Value, memory_type, vector
+from graphc.backends.llvm.emitter import EXACT, Builder, Value, memory_type, vector
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.packing import load_some, mask_below, store_some
 from graphc.backends.llvm.kernels.product import Product
@@ -55,6 +55,7 @@ def row_product_kernel(product: Product, target: Target) -> Kernel:
                 sums.add_rows(x, y, [b.add(loop.index, i) for i in range(_ROWS)])
             with b.loop(many, k) as loop:
                 sums.add_rows(x, y, [loop.index])
+            sums.finish()
     itemsize = product.dtype.itemsize
     split = product.split((-(-product.n // _TURN),), dims.minimum(product.n, _TURN) * product.k * itemsize // 4)
     return Kernel(b, product.sizes, split=split)
@@ -71,11 +72,16 @@ class _RowSums:
 
     def clear(self) -> None:
         """Begin with zeros."""
-        zero = self.b.const(self.type, 0)
-        with self.b.loop(0, self.even, self.lanes) as loop:
-            self.b.store(zero, self.b.gep(self.c, loop.index, self.element))
-        with self.b.if_(self.b.icmp("slt", self.even, self.width)):
-            store_some(self.b, zero, self.b.gep(self.c, self.even, self.element), self.mask)
+        self._sweep(lambda place, mask: self.b.const(self.type, 0))
+
+    def finish(self) -> None:
+        """A sum begins at 0.0: one of products that vanish below zero is not -0.0."""
+        b = self.b
+
+        def positive(place: Value, mask: Value | None) -> Value:
+            return b.fadd(load_some(b, self.type, b.gep(self.c, place, self.element), mask), 0.0, flags=EXACT)
+
+        self._sweep(positive)
 
     def add_rows(self, x: Value, y: Value, rows: Sequence[Value]) -> None:
         """Add these rows of y, times their elements of x."""
@@ -89,7 +95,12 @@ class _RowSums:
                 total = b.fma(factor, load_some(b, self.type, b.gep(line, place, self.element), mask), total)
             return total
 
+        self._sweep(add)
+
+    def _sweep(self, value: Callable[[Value, Value | None], Value]) -> None:
+        """Store a value to each place of the stretch; the last ones under a mask."""
+        b = self.b
         with b.loop(0, self.even, self.lanes) as loop:
-            b.store(add(loop.index, None), b.gep(self.c, loop.index, self.element))
+            b.store(value(loop.index, None), b.gep(self.c, loop.index, self.element))
         with b.if_(b.icmp("slt", self.even, self.width)):
-            store_some(b, add(self.even, self.mask), b.gep(self.c, self.even, self.element), self.mask)
+            store_some(b, value(self.even, self.mask), b.gep(self.c, self.even, self.element), self.mask)

@@ -177,6 +177,14 @@ def test_nan_and_infinities_go_where_they_belong():
                     np.testing.assert_allclose(found, x @ y, rtol=1e-6)
 
 
+def test_products_that_vanish_below_zero_sum_to_positive_zero():
+    for dtype, (m, k, n) in itertools.product(FLOATS, [(1, 1, 3), (1, 70, 3), (3, 70, 2), (40, 70, 33), (1, 64, 1)]):
+        x, y = np.full((m, k), -np.finfo(dtype).tiny), np.full((k, n), np.finfo(dtype).tiny)
+        for transposed in TRANSPOSED:
+            found = multiply(Compiled(kernel_of(dtype, x.shape, y.shape, *transposed)), x, y, *transposed)
+            assert_same_bits(found, np.zeros((m, n), dtype))
+
+
 def test_an_element_does_not_depend_on_its_place():
     """The same bits for a row or a column, whatever tile and whatever row group it falls into."""
     rng = np.random.default_rng(9)

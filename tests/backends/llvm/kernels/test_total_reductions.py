@@ -141,6 +141,8 @@ def test_what_is_not_in_two_steps():
     assert steps(x - gc.max(x)) is None, "a result as long as the operand"
     assert steps(gc.sum(gc.square(x - gc.mean(x)))) is None, "two sweeps"
     assert steps(gc.sum(x)) is not None
+    few = gc.placeholder(["n", 16], "float32")
+    assert steps(gc.sum(few * few, axis=0)) is not None
 
 
 def test_the_plan_has_a_step_for_each():
