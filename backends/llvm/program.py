@@ -30,6 +30,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.tensor import Variable
 from graphc.ir.types import TupleType
 
+#: Ops with one index operand for each indexed axis.
+INDEXED_BY_AXIS = frozenset({"gather", "scatter_add", "scatter_set"})
 #: How many sets of sizes a program keeps memory for.
 _LAYOUTS_KEPT = 16
 #: How many native calls with the same sizes may be in flight at once.
@@ -287,8 +289,13 @@ class _Frame:
         site: Site = step.kernel.sites[self.error[0]]
         tensor = site.tensor
         name = tensor.op.name if tensor.hint is None else f"{tensor.op.name} {tensor.hint!r}"
+        # Indices follow x in a gather and x and the updates in a scatter, one operand to an axis; the record has
+        # them as signed, whatever they are.
+        first = 2 if tensor.op.name.startswith("scatter") else 1
+        indices = tensor.inputs[first + (site.axis if tensor.op.name in INDEXED_BY_AXIS else 0)]
+        index = self.error[1] % 2**64 if indices.dtype.kind == "u" else self.error[1]
         return IndexOutOfBoundsError(
-            f"{name}: index {self.error[1]} is out of bounds for axis {site.axis} with size {self.error[2]}",
+            f"{name}: index {index} is out of bounds for axis {site.axis} with size {self.error[2]}",
             location=tensor.location,
         )
 
