@@ -36,13 +36,15 @@ OPERAND_LIMIT = 24
 FREE_DEPTH = 4
 #: How many tensors to look at when asking whether a path leads from one place to another.
 SEARCH_LIMIT = 256
+SCAN_LIMIT = 512
 
 
 @dataclass(eq=False)
 class Cluster:
-    """Tensors that will be one `fused` tensor, and their loop nest."""
+    """Tensors that will be one `fused` tensor, and their loop nest; `last` is the place of the last of them."""
 
     nest: Nest
+    last: int
 
     @property
     def members(self) -> Iterable[Tensor]:
@@ -123,10 +125,12 @@ class _Former:
         self.users = users(graph)
         self.roots = set(graph.roots)
         self.order = {t: i for i, t in enumerate(graph.tensors)}
+        self.place = len(self.order)  # of the tensor being looked at; all clusters lie behind it
         self.found = Clusters(graph, origins)
 
     def run(self) -> Clusters:
         for tensor in reversed(self.found.graph.tensors):
+            self.place -= 1
             if fusible(tensor):
                 self._place(tensor)
         return self.found
@@ -152,7 +156,7 @@ class _Former:
             self._begin(tensor)
 
     def _begin(self, tensor: Tensor) -> None:
-        cluster = Cluster(Nest.around(tensor))
+        cluster = Cluster(Nest.around(tensor), self.place)
         if self._join(tensor, cluster, is_result=True) is None:
             self.found.homes[tensor] = cluster
 
@@ -178,17 +182,16 @@ class _Former:
         nest = Nest.fitted(results, ordered)
         if isinstance(nest, str):
             return f"its users are in clusters with different loops ({nest})"
-        merged = Cluster(nest)
+        merged = Cluster(nest, max(c.last for c in clusters))
         self.found.homes.update(dict.fromkeys(members, merged))
         return None
 
     def _reaches(self, starts: Sequence[Tensor], cluster: Cluster) -> bool:
         """Whether a path may lead from tensors outside into `cluster`; True when the search gets too long.
 
-        Users stand after their operands, so a tensor behind the cluster's last one can only lead back into it
-        by way of a cluster: whoever enters one comes out of all its results.
+        Whoever enters a cluster comes out of all its results.
         """
-        last = max(self.order[t] for t in cluster.members)
+        horizon = self._horizon(cluster)
         stack, seen = list(starts), set(starts)
         entered: set[Cluster] = set()
         while stack:
@@ -203,11 +206,27 @@ class _Former:
                 entered.add(home)
                 sources += home.members
             for source in sources:
-                if self.order[source] < last:
+                if self.order[source] < horizon:
                     following = [u for u in self.users[source] if u not in seen]
                     seen.update(following)
                     stack += following
         return False
+
+    def _horizon(self, cluster: Cluster) -> int:
+        """A place behind which nothing leads into `cluster`.
+
+        Users stand behind their operands, so what stands behind the cluster's last tensor leads back only by way
+        of another cluster, which has tensors on both sides: then the horizon is behind the last of those.
+        """
+        tensors, place, horizon = self.found.graph.tensors, self.place, cluster.last
+        while place < horizon:
+            place += 1
+            if place - self.place > SCAN_LIMIT:
+                return len(tensors)
+            home = self.found.homes.get(tensors[place])
+            if home is not None:
+                horizon = max(horizon, home.last)
+        return horizon
 
 
 def _stays_outside(tensor: Tensor, using: Sequence[Tensor]) -> bool:
@@ -296,17 +315,21 @@ class _Rebuild:
             if key not in copies:
                 copies[key] = with_inputs(tensor, inputs)
             inside[tensor] = copies[key]
-        results = [t for t in ordered if self._cluster_of(t) is cluster]
-        body = Graph("body", tuple(parameters.values()), tuple(inside[t] for t in results))
-        with inherit(results[-1].location):
-            hint = results[0].hint if len(results) == 1 else None
+        results: dict[Tensor, list[Tensor]] = {}  # copies that became one are one result
+        for tensor in ordered:
+            if self._cluster_of(tensor) is cluster:
+                results.setdefault(inside[tensor], []).append(tensor)
+        named = [tensors[0] for tensors in results.values()]
+        body = Graph("body", tuple(parameters.values()), tuple(results))
+        with inherit(named[-1].location):
+            hint = named[0].hint if len(named) == 1 else None
             fused = apply(OPS["fused"], *outer, hint=hint, body=body)
-        if len(results) == 1:
-            self.new[results[0]] = fused
-            return
-        for tensor, part in zip(results, unpack(fused)):
-            location, hint = tensor.location, tensor.hint
-            self.new[tensor] = Tensor(part.op, part.inputs, part.attrs, part.type, location, hint)
+        parts = [fused] if len(named) == 1 else list(unpack(fused))
+        for tensors, part in zip(results.values(), parts):
+            location, hint = tensors[0].location, tensors[0].hint
+            if part is not fused:
+                part = Tensor(part.op, part.inputs, part.attrs, part.type, location, hint)
+            self.new.update(dict.fromkeys(tensors, part))
 
 
 class _Stage(Protocol):

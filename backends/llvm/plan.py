@@ -11,13 +11,14 @@ after its last read and after everything that can fail.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphc.analysis.loops import fusible
 from graphc.analysis.users import users
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels import KERNELS
-from graphc.backends.llvm.kernels.loops import build_loops, reads_in_place
+from graphc.backends.llvm.kernels.loop_shape import reads_in_place
+from graphc.backends.llvm.kernels.loops import build_loops
 from graphc.backends.llvm.kernels.matmul import matmul_kernel
 from graphc.backends.llvm.kernels.total_reductions import in_two_steps
 from graphc.ir.dims import Size
@@ -179,10 +180,14 @@ class _Planner:
 
     def _add_step(self, tensor: Tensor) -> None:
         kernel, body, operands = self._kernel(tensor)
-        items = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
-        results = [self._buffer(item, "arena", tensor.hint or "") for item in items]
+        types = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
+        # A body may give one tensor as several results; it is computed and stored once.
+        keys = tensor.attrs["body"].outputs if tensor.op.name == "fused" else range(len(types))
+        made = {key: type_ for key, type_ in zip(keys, types)}
+        buffers = {key: self._buffer(type_, "arena", tensor.hint or "") for key, type_ in made.items()}
+        results = list(buffers.values())
         if isinstance(tensor.type, TupleType):
-            self.items[tensor] = results
+            self.items[tensor] = [buffers[key] for key in keys]
         else:
             self.place[tensor] = results[0]
         self.found.steps.append(Step(tensor, operands, results, kernel, body))
@@ -199,6 +204,7 @@ class _Planner:
             return kernel, None, [self.place[t] for t in plain]
         if name == "fused":
             body = tensor.attrs["body"]
+            body = replace(body, outputs=tuple(dict.fromkeys(body.outputs)))
             return self._nest(tensor, body, [self.place[t] for t in tensor.inputs])
         if fusible(tensor):
             body, operands = single_op_body(tensor)

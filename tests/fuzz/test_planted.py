@@ -228,7 +228,7 @@ BUGS = {
     "casts: unsigned as signed": bug(lowering("cast", unsigned=casts.from_signed), "cast of u"),
     # loops
     "loops: lanes beyond the end are summed": bug(
-        attribute(loops._LoopKernel, "_masked", lambda f: lambda self, reduction, element: element),
+        attribute(loops.LoopKernel, "_masked", lambda f: lambda self, reduction, element: element),
         "sum", "prod", "max",
     ),
     "loops: the largest of negative numbers is 0": bug(

@@ -22,7 +22,7 @@ from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_frames import Leveled
 from graphc.backends.llvm.kernels.loop_values import Array
-from graphc.backends.llvm.kernels.loops import _LoopKernel
+from graphc.backends.llvm.kernels.loops import LoopKernel
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
 from graphc.ir.build import apply
@@ -99,7 +99,7 @@ def _finish(body: Graph, partials: dict[Tensor, Tensor]) -> tuple[Graph, tuple[i
     return Graph("finish", inputs, outputs), operands
 
 
-class _PartKernel(_LoopKernel):
+class _PartKernel(LoopKernel):
     """The nest of the reductions alone, over one block at a time; its results are rows of partial results."""
 
     by_blocks = True

@@ -8,8 +8,8 @@ from harness import Failure, assert_same_bits, values
 from nests import Nests, body, check_all, small, targets
 
 import graphc as gc
-from graphc.backends.llvm.kernels import loop_values, loops
-from graphc.backends.llvm.kernels.loops import reads_in_place
+from graphc.backends.llvm.kernels import loop_shape, loop_values, loops
+from graphc.backends.llvm.kernels.loop_shape import reads_in_place
 from graphc.ir.build import apply
 from graphc.ir.evaluate import evaluate
 from graphc.ir.opdef import OPS
@@ -570,10 +570,10 @@ def check_parts():
 
 PLANTED = {
     "the tail's lanes are not masked": (
-        check_sums, lambda p: p.setattr(loops._LoopKernel, "_masked", lambda self, reduction, element: element)
+        check_sums, lambda p: p.setattr(loops.LoopKernel, "_masked", lambda self, reduction, element: element)
     ),
     "a spilled value is not stored": (
-        check_softmax, lambda p: p.setattr(loops._LoopKernel, "_store_new_spills", lambda self, number: None)
+        check_softmax, lambda p: p.setattr(loops.LoopKernel, "_store_new_spills", lambda self, number: None)
     ),
     "no index is checked": (
         check_gather_bounds, lambda p: p.setattr(loop_values.Values, "_leave_if", lambda *arguments: None)
@@ -591,7 +591,7 @@ PLANTED = {
         lambda p: p.setattr(loop_values.Values, "_load_reversed", shifted(loop_values.Values._load_reversed)),
     ),
     "loops are merged that one operand runs over in another order": (
-        check_two_positions, lambda p: p.setattr(loops, "_adjacent", lambda *arguments: True)
+        check_two_positions, lambda p: p.setattr(loop_shape, "_adjacent", lambda *arguments: True)
     ),
     "a row is written where the first one is": (
         check_row_addresses,
@@ -602,7 +602,7 @@ PLANTED = {
         lambda p: p.setattr(loops, "_rounds", lambda reduction: False),
     ),
     "every part leaves out its last turn": (
-        check_parts, lambda p: p.setattr(loops._LoopKernel, "_span", shortened(loops._LoopKernel._span))
+        check_parts, lambda p: p.setattr(loops.LoopKernel, "_span", shortened(loops.LoopKernel._span))
     ),
 }  # fmt: skip
 

@@ -6,7 +6,8 @@ from harness import values
 from nests import Nests, body, small, targets
 
 import graphc as gc
-from graphc.backends.llvm.kernels import loops
+from graphc.backends.llvm.kernels import loop_sweeps, loops
+from graphc.backends.llvm.target import host_target
 from graphc.ir.build import apply
 from graphc.ir.opdef import OPS
 
@@ -71,7 +72,7 @@ def test_special_values():
 
 def test_which_nests_are_crosswise():
     def crosswise(*outputs):
-        return bool(loops._LoopKernel(body(*outputs), loops.host_target()).crosswise)
+        return bool(loops.LoopKernel(body(*outputs), host_target()).crosswise)
 
     n, row = gc.placeholder(["n", 3], "float32"), gc.placeholder([3], "float32")
     assert crosswise(n + row)
@@ -84,13 +85,13 @@ def test_which_nests_are_crosswise():
 
 
 def test_a_lane_that_reads_its_neighbours_row_is_caught(monkeypatch):
-    right = loops.Values._as_lanes
+    right = loop_sweeps.Values._as_lanes
 
     def shifted(self, index):
         found = right(self, index)
         return found if self.lanes == 1 else self.frames.compute(lambda v: self.b.sub(v, 1), found)
 
-    monkeypatch.setattr(loops.Values, "_as_lanes", shifted)
+    monkeypatch.setattr(loop_sweeps.Values, "_as_lanes", shifted)
     nests = Nests([body(gc.sum(gc.placeholder(["n", 3], "int64")[1:], axis=1))])
     with pytest.raises(AssertionError):
         nests.check(0, [small(np.random.default_rng(0), (70, 3), "int64")])

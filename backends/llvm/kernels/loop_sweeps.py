@@ -1,0 +1,182 @@
+"""The vector loop over a nest's innermost dim, and the sweeps that compute and store results.
+
+Invariant: a sweep writes each element of its results once, with all values of one vector computed before the
+first is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+from graphc.analysis.loops import LoopDim, Position
+from graphc.backends.llvm.emitter import Builder, Operand, Value
+from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
+from graphc.backends.llvm.kernels.loop_shape import LoopShape, extents_of
+from graphc.backends.llvm.kernels.loop_values import ABSORBED, ZERO, Absorbed, Array, At, Index, Values, VectorLoop
+from graphc.backends.llvm.target import Target
+from graphc.ir.graph import Graph
+from graphc.ir.opdef import Trait
+from graphc.ir.tensor import Tensor
+
+
+class Sweeps(LoopShape):
+    """A nest's function under construction: its parameters, loops, indices and stores."""
+
+    def __init__(self, body: Graph, target: Target) -> None:
+        super().__init__(body, target)
+        self._begin(target)
+
+    def _begin(self, target: Target) -> None:
+        body = self.body
+        sizes = self._sizes()
+        params = [(f"in{i}", "ptr") for i in range(len(body.inputs))]
+        params += [(f"out{i}", "ptr") for i in range(len(body.outputs))]
+        reductions = [r for stage in self.stages for r in stage if r not in body.outputs]
+        rows = [] if self.by_rows or self.crosswise else reductions
+        rows.sort(key=lambda r: -r.dtype.itemsize)  # so that each row begins at a multiple of its elements' size
+        params += [("scratch", "ptr")] if rows else []
+        params += [(f"size{i}", "i64") for i in range(len(sizes))]
+        outer, inner = self._kept_loops()
+        # A row of scratch is for one thread only.
+        self.split = (outer or inner)[:1] if not rows and not self.by_blocks else []
+        params += [("low", "i64"), ("high", "i64")] if self.split or self.by_blocks else []
+        self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
+        params += [("error", "ptr")] if self.fallible else []
+        self.b = Builder("loops", params, "i64" if self.fallible else "void", target=target)
+        b = self.b
+        arrays = {
+            t: Array(Leveled(b.param(f"in{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.inputs)
+        }
+        self.frames = Frames(b)
+        self.values = Values(
+            b, self.frames, {size: b.param(f"size{i}") for i, size in enumerate(sizes)}, arrays, self.lanes,
+            b.param("error") if self.fallible else None, self._outlined(),
+        )  # fmt: skip
+        self.outputs = {
+            t: Array(Leveled(b.param(f"out{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.outputs)
+        }
+        self.sizes = sizes
+        self.scratch_rows = rows
+        # Where the vector loop begins: at `low` where that is the loop which threads share.
+        self.first = Leveled(b.param("low"), 0) if self.split and self.split == inner else ZERO
+        self.index: dict[LoopDim, Index | Absorbed] = {}
+
+    @contextlib.contextmanager
+    def _loops_over(self, groups: Sequence[list[LoopDim]]) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for group in groups:
+                stack.enter_context(self._loop_over(group))
+            yield
+
+    @contextlib.contextmanager
+    def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
+        """A scalar loop over merged dims."""
+        start: Operand = 0
+        stop = self._extent(group)
+        if group in self.split and self.first is ZERO:
+            start, stop = self.b.param("low"), self.b.param("high")
+        with self.frames.loop(start, stop) as loop:
+            self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
+            yield
+
+    def _set_index(self, group: list[LoopDim], index: Index) -> None:
+        self.index.update(dict.fromkeys(group[1:], ABSORBED))
+        self.index[group[0]] = index
+
+    def _at(self, tensor: Tensor) -> At:
+        """The index that a tensor of the nest is read at now."""
+        return self._indices(self.nest.position(tensor))
+
+    def _indices(self, position: Position) -> At:
+        return tuple(self.index[e] if isinstance(e, LoopDim) else e for e in position)  # type: ignore[misc]
+
+    def _operand_at(self, reduction: Tensor) -> At:
+        """Where a reduction's operand is read: at all loops, in the order of its axes."""
+        loops = iter(self.nest.dims)
+        shape = reduction.inputs[0].shape
+        return tuple(None if size == 1 else self.index[next(loops)] for size in shape)
+
+    # ---- vector loops ------------------------------------------------------------------------------------
+
+    def _vectors(
+        self, count: Value, carried: Sequence[Value], body: Callable[[VectorLoop, Sequence[Value]], Sequence[Value]]
+    ) -> Sequence[Value]:
+        """Run `body` for i = 0 .. count: once for each complete vector, once for the tail."""
+        b, frames, lanes = self.b, self.frames, self.lanes
+        never = b.const("i1", 0)
+        if lanes == 1:
+            with frames.loop(0, count, 1, carried) as inner:
+                loop = VectorLoop(inner.index, count, never, count, b.i64(0), frames.depth, [])
+                inner.next(*self._inside(loop, inner.carried, body))
+            return inner.results
+        full = b.and_(count, -lanes)
+        left = b.sub(count, full)
+        with frames.loop(0, 2, 1, carried, always=True) as phase:
+            tail = b.icmp("ne", phase.index, 0)
+            start, stop = b.select(tail, full, 0), b.select(tail, count, full)
+            with frames.loop(start, stop, lanes, phase.carried) as inner:
+                loop = VectorLoop(inner.index, stop, tail, full, left, frames.depth, [])
+                inner.next(*self._inside(loop, inner.carried, body))
+            if loop.stores:
+                with b.if_(b.and_(tail, b.icmp("ne", left, 0))):
+                    for buffer, address, size in loop.stores:
+                        end = b.offset(Value("ptr", address.name), b.mul(full, size))
+                        b.memcpy(end, buffer, b.mul(left, size))
+            phase.next(*inner.results)
+        return phase.results
+
+    def _inside(
+        self, loop: VectorLoop, carried: Sequence[Value], body: Callable[[VectorLoop, Sequence[Value]], Sequence[Value]]
+    ) -> Sequence[Value]:
+        self.values.loop = loop
+        results = body(loop, carried)
+        self.values.loop = None
+        return results
+
+    def _span(self, group: list[LoopDim]) -> Value:
+        """How far the vector loop goes."""
+        if self.first is ZERO:
+            return self._extent(group)
+        return self.b.sub(self.b.param("high"), self.first.value)
+
+    def _extent(self, group: list[LoopDim]) -> Value:
+        return self.values.product(extents_of(group)).value
+
+    def _store_sweep(self, results: Sequence[Tensor], loops: Sequence[list[LoopDim]]) -> None:
+        """Compute results and store them, over `loops` and the vector loop."""
+        values = self.values
+        inner = self._vector_group(loops)
+        with contextlib.ExitStack() as stack:
+            for group in loops:
+                if group is not inner:
+                    stack.enter_context(self._loop_over(group))
+            if inner is None:
+                self._store(results)
+                return
+
+            def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+                self._set_index(inner, Index(self.first, 1))
+                self._store(results)
+                return ()
+
+            self._vectors(self._span(inner), (), body)
+        values.loop = None
+
+    def _vector_group(self, loops: Sequence[list[LoopDim]]) -> list[LoopDim] | None:
+        if self.by_rows:
+            return loops[-1] if loops else None
+        return self.kept[-1] if self.kept else None
+
+    def _store(self, results: Sequence[Tensor]) -> None:
+        """All values first: a result's row may hold a spilled value that another result still needs."""
+        self._load_spills()
+        computed = [(t, self.values.value(t, self._at(t))) for t in results]
+        for tensor, value in computed:
+            self.values.store(self.outputs[tensor], self._at(tensor), value)
+
+    def _load_spills(self) -> None:
+        """Make known that a spilled value now stands in the row of a result."""
+        for tensor, row in self.spills.items():
+            at = self._at(tensor)
+            self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
