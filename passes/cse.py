@@ -6,7 +6,6 @@ Invariant: two tensors are merged only if op, operands and attributes are the sa
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import Any
 
@@ -16,8 +15,6 @@ from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.text import is_graph, print_graph
-
-_HASHED_BYTES = 1024  # longer constants are compared by their SHA-256
 
 #: Their values are not in the graph, so their identity is all there is to compare.
 _IDENTITY = frozenset({"placeholder", "variable"})
@@ -47,10 +44,7 @@ def cse(graph: Graph) -> Graph:
 def _key(value: Any) -> Any:
     """A hashable value that is equal only for attributes that are the same to the bit."""
     if isinstance(value, np.ndarray):
-        data = value.tobytes()
-        if len(data) > _HASHED_BYTES:
-            data = hashlib.sha256(data).digest()
-        return value.dtype.str, value.shape, data
+        return value.dtype.str, value.shape, value.tobytes()
     if isinstance(value, tuple):
         return tuple(_key(item) for item in value)
     if isinstance(value, float):

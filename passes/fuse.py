@@ -373,7 +373,7 @@ def explain(trace: _HasStages, first: str, second: str) -> str:
     a, b = (images[by_name[name]] for name in (first, second))
     shared = {clusters.homes[t] for t in a if t in clusters.homes} & {clusters.homes.get(t) for t in b}
     if shared:
-        members = shared.pop().nest.members  # type: ignore[union-attr]
+        members = shared.pop().nest.members
         count = len({clusters.origins[t] for t in members})
         return f"%{first} and %{second} are fused: one kernel of {count} tensors computes both"
     lines = [f"%{first} and %{second} are not fused"]

@@ -6,10 +6,9 @@ the graph before it, with the command that replays it.
 
 from __future__ import annotations
 
-import hashlib
 import random
-import tempfile
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -201,11 +200,13 @@ def _blamed(
     who: str, name: str | None, message: str, graph: Graph, location: Any, check: int, dump: Path | None
 ) -> PassError:
     """The error that says which pass is to blame, and how to replay it."""
+    import tempfile  # here: it would cost a tenth of the time to import graphc, and passes seldom fail
+
     try:
         text = print_graph(graph)
         folder = dump if dump is not None else Path(tempfile.gettempdir())
         folder.mkdir(parents=True, exist_ok=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        digest = f"{zlib.crc32(text.encode()):08x}"
         file = folder / f"graphc-{graph.name}-{name or 'all'}-{digest}.gir"
         file.write_text(text, encoding="utf-8")
         options = (f"--passes {name} " if name else "") + (f"--check {check} " if check > 2 else "")

@@ -11,11 +11,22 @@ import tempfile
 
 import pytest
 
+from graphc.ir.opdef import OPS
+
 _folder = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser):
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files of tests/golden")
+
+
+@pytest.fixture(autouse=True)
+def no_op_is_left_behind():
+    """Ops that a test or an example in a docstring defines are gone after it."""
+    before = set(OPS)
+    yield
+    for name in OPS.keys() - before:
+        del OPS[name]
 
 
 @pytest.fixture

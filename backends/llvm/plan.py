@@ -183,7 +183,7 @@ class _Planner:
         types = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
         # A body may give one tensor as several results; it is computed and stored once.
         keys = tensor.attrs["body"].outputs if tensor.op.name == "fused" else range(len(types))
-        made = {key: type_ for key, type_ in zip(keys, types)}
+        made = dict(zip(keys, types))
         buffers = {key: self._buffer(type_, "arena", tensor.hint or "") for key, type_ in made.items()}
         results = list(buffers.values())
         if isinstance(tensor.type, TupleType):
