@@ -10,8 +10,8 @@ moves when rounded results do (`analysis.rounding`) and `ulp` the spacing of flo
 
     |found - reference|  <=  2 |interpreter - reference|  +  2 noise  +  4 ulp
 
-NaN, infinities and the signs of zeros must be the interpreter's, but where noise makes them come or go, or
-where the interpreter overflowed and the reference did not.
+NaN, infinities and the signs of zeros must be the interpreter's, but where noise makes them come or go, where
+the interpreter overflowed and the reference did not, or where a zero is what is left of a smaller number.
 
 Invariant: no tolerance depends on other elements, so a large element never hides the error of a small one.
 """
@@ -115,10 +115,11 @@ def _close(reference: np.ndarray, interpreter: np.ndarray, found: np.ndarray, no
     near = np.abs(other - centre) <= allowed
     finite = np.isfinite(own) & np.isfinite(other)
     other_zero = (own == 0) & (other == 0)  # the zeros' signs differ
+    underflowed = np.isfinite(true) & (true != 0)  # whether a product or a sum of such keeps the sign is chance
     overflowed = ~np.isfinite(own) & (np.abs(other - true) <= floor)
     like_reference = same_bits(true.astype(found.dtype), found)
     return np.where(
-        finite, np.where(other_zero, noise.unstable, near), noise.unstable | overflowed | like_reference
+        finite, np.where(other_zero, noise.unstable | underflowed, near), noise.unstable | overflowed | like_reference
     )
 
 

@@ -139,3 +139,9 @@ def test_chaos_is_told_from_error():
     e = np.nextafter(np.exp(x0), np.inf)
     assert all(v.ok for v in expectation.check([np.remainder(e, 1e-16 * e)]))
     assert not any(v.ok for v in expectation.check([np.remainder(e, 1e-16 * e) + 1.0]))
+
+
+def test_the_sign_of_a_zero_matters_unless_the_true_value_underflowed():
+    zero = np.float32([0.0])
+    assert not agree(np.float64([0.0]), zero, -zero).ok
+    assert agree(np.float64([-1e-60]), zero, -zero).ok
