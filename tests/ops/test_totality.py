@@ -12,7 +12,8 @@ WITHOUT_SAMPLES = {"placeholder", "variable", "get", "fused", "assign"}
 
 
 def test_every_op_has_samples():
-    assert sorted(OPS.keys() - {s.op for s in SAMPLES} - WITHOUT_SAMPLES) == []
+    own = {name for name in OPS if "." not in name}  # ops that other tests define have dotted names
+    assert sorted(own - {s.op for s in SAMPLES} - WITHOUT_SAMPLES) == []
     assert sorted({s.op for s in SAMPLES} - OPS.keys()) == []
 
 
