@@ -21,8 +21,11 @@ class InterpretedGraph:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        plan = f"interpreted, {len(graph.tensors)} tensors in this order:\n{graph}"
-        self.artifacts: Mapping[str, str] = {"plan": plan}
+
+    @property
+    def artifacts(self) -> Mapping[str, str]:
+        """The plan: the graph itself, in the order in which it is run."""
+        return {"plan": f"interpreted, {len(self.graph.tensors)} tensors in this order:\n{self.graph}"}
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for checked arrays; then the updates are stored."""

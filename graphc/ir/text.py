@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.ir.collector import holding
 from graphc.ir.dims import Dim
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import SHORT_NAMES
@@ -26,6 +27,7 @@ _COMMENT_COLUMN = 70
 _LISTED_ELEMENTS = 64  # larger constants print as base64 of their little-endian bytes
 
 
+@holding
 def print_graph(graph: Graph, *, locations: bool = True) -> str:
     """The text of `graph`; without `locations`, no comments (the canonical form for comparing graphs)."""
     return "\n".join(_graph_lines(graph, locations)) + "\n"
