@@ -231,11 +231,24 @@ def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], m
     if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, operands, moves)]
     value = evaluate_tensor(tensor, operands, sizes)
+    if name == "prod" and value.dtype.kind == "f" and moves.direction == 1:
+        return np.where(_zero_times_infinity(operands[0], **tensor.attrs), np.nan, value).astype(value.dtype)
     if name in EXTREMA and value.dtype.kind == "f":
         return moves.any_zero(value, operands[0], **tensor.attrs)
     if name in LOGARITHMS_OF_SUMS:
         return moves.shifted(value)
+    if name == "matmul":
+        # Equal terms round in one direction, which no other order of them shows: a chain of k additions is off by
+        # up to k/2 units in the last place (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2).
+        return moves.moved(value, max(moves.ulps(tensor), operands[0].shape[-1] // 16))
     return moves.moved(value, moves.ulps(tensor))
+
+
+def _zero_times_infinity(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    """Where a product has a factor 0 and others that may overflow before it is their turn."""
+    with np.errstate(all="ignore"):
+        growth = np.log2(np.maximum(np.abs(x.astype(np.float64)), 1)).sum(axis, keepdims=keepdims)
+    return np.asarray((x == 0).any(axis, keepdims=keepdims) & (growth > np.finfo(x.dtype).maxexp - 1))
 
 
 def _reordered(tensor: Tensor, operands: list[Value], moves: _Moves) -> list[Value]:
