@@ -231,8 +231,9 @@ def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], m
     if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, operands, moves)]
     value = evaluate_tensor(tensor, operands, sizes)
-    if name == "prod" and value.dtype.kind == "f" and moves.direction == 1:
-        return np.where(_zero_times_infinity(operands[0], **tensor.attrs), np.nan, value).astype(value.dtype)
+    if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
+        either = np.nan if moves.direction == 1 else 0.0
+        return np.where(_zero_times_infinity(operands[0], **tensor.attrs), either, value).astype(value.dtype)
     if name in EXTREMA and value.dtype.kind == "f":
         return moves.any_zero(value, operands[0], **tensor.attrs)
     if name in LOGARITHMS_OF_SUMS:
@@ -248,7 +249,8 @@ def _zero_times_infinity(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool
     """Where a product has a factor 0 and others that may overflow before it is their turn."""
     with np.errstate(all="ignore"):
         growth = np.log2(np.maximum(np.abs(x.astype(np.float64)), 1)).sum(axis, keepdims=keepdims)
-    return np.asarray((x == 0).any(axis, keepdims=keepdims) & (growth > np.finfo(x.dtype).maxexp - 1))
+    overflows = np.isfinite(growth) & (growth > np.finfo(x.dtype).maxexp - 1)
+    return np.asarray((x == 0).any(axis, keepdims=keepdims) & overflows)
 
 
 def _reordered(tensor: Tensor, operands: list[Value], moves: _Moves) -> list[Value]:
