@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcError
-from graphc.ir.evaluate import Value, bind_symbols, evaluate_tensor
+from graphc.ir.evaluate import Value, bind_symbols, evaluate, evaluate_tensor
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
@@ -205,19 +205,11 @@ def _run(
     moves: _Moves,
 ) -> list[Value]:
     """The roots' values in one noisy run."""
-    values: dict[Tensor, Value] = dict(zip(graph.inputs, arrays))
-    last_use = {operand: i for i, t in enumerate(graph.tensors) for operand in t.inputs}
-    kept = set(graph.roots) | set(graph.inputs)
-    for i, tensor in enumerate(graph.tensors):
-        if tensor not in values:
-            if tensor.op.name == "variable":
-                values[tensor] = variables[tensor] if variables is not None else tensor.storage  # type: ignore[attr-defined]
-            else:
-                values[tensor] = _evaluate(tensor, [values[t] for t in tensor.inputs], sizes, moves)
-        for operand in tensor.inputs:
-            if last_use[operand] == i and operand not in kept:
-                values.pop(operand, None)
-    return [values[root] for root in graph.roots]
+
+    def noisy(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int]) -> Value:
+        return _evaluate(tensor, list(operands), sizes, moves)
+
+    return evaluate(graph, arrays, variables, sizes=sizes, each=noisy)
 
 
 def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], moves: _Moves) -> Value:
@@ -228,12 +220,13 @@ def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], m
         return results[0] if len(results) == 1 else tuple(results)
     if name == "print":
         return operands[0]
+    given = operands
     if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, operands, moves)]
     value = evaluate_tensor(tensor, operands, sizes)
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
-        return np.where(_zero_times_infinity(operands[0], **tensor.attrs), either, value).astype(value.dtype)
+        return np.where(_zero_times_infinity(given[0], **tensor.attrs), either, value).astype(value.dtype)
     if name in EXTREMA and value.dtype.kind == "f":
         return moves.any_zero(value, operands[0], **tensor.attrs)
     if name in LOGARITHMS_OF_SUMS:

@@ -59,6 +59,7 @@ def evaluate(
     variables: Mapping[Tensor, np.ndarray] | None = None,
     watch: Callable[[Tensor, Value], None] | None = None,
     sizes: Mapping[str, int] | None = None,
+    each: Callable[[Tensor, Sequence[Value], Mapping[str, int]], Value] = evaluate_tensor,
 ) -> list[Value]:
     """The values of `graph.roots` for these input arrays.
 
@@ -68,6 +69,7 @@ def evaluate(
         variables: the present values of the variables; by default their own storage.
         watch: called with each tensor and its value as it is computed.
         sizes: the values of the symbolic sizes; by default read off the arrays' shapes.
+        each: gives the value of one tensor; for runs that disturb values on purpose.
 
     Raises:
         GraphcError: an op fails on its values.
@@ -82,7 +84,7 @@ def evaluate(
             if tensor.op.name == "variable":
                 values[tensor] = variables[tensor] if variables is not None else tensor.storage  # type: ignore[attr-defined]
             else:
-                values[tensor] = evaluate_tensor(tensor, [values[t] for t in tensor.inputs], sizes)
+                values[tensor] = each(tensor, [values[t] for t in tensor.inputs], sizes)
         if watch is not None:
             watch(tensor, values[tensor])
         for operand in tensor.inputs:  # free what nothing needs any more
