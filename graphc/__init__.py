@@ -155,12 +155,15 @@ from graphc.passes.jacobian import hessian, jacobian
 from graphc.session import Session
 
 if typing.TYPE_CHECKING:
+    from graphc import data, io, metrics, nn, optim, training
     from graphc.analysis.nx import to_networkx
     from graphc.inspect.bisect import bisect_passes
     from graphc.inspect.compare import Comparison, compare
     from graphc.inspect.draw import Drawing, draw
 
-# Tools to look into functions are imported when they are first used, so that `import graphc` stays quick.
+# The library of nets, and tools to look into functions, are imported when they are first used, so that
+# `import graphc` stays quick.
+_ROOMS = ("data", "io", "metrics", "nn", "optim", "training")
 _ON_DEMAND = {
     "Comparison": "graphc.inspect.compare",
     "Drawing": "graphc.inspect.draw",
@@ -172,7 +175,9 @@ _ON_DEMAND = {
 
 
 def __getattr__(name: str) -> object:
-    """The tool called `name`, imported now."""
+    """The room or tool called `name`, imported now."""
+    if name in _ROOMS:
+        return importlib.import_module(f"graphc.{name}")
     if name not in _ON_DEMAND:
         raise AttributeError(f"module 'graphc' has no attribute {name!r}")
     return globals().setdefault(name, getattr(importlib.import_module(_ON_DEMAND[name]), name))
@@ -180,7 +185,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """All names, those on demand included, for completion."""
-    return sorted({*globals(), *_ON_DEMAND})
+    return sorted({*globals(), *_ROOMS, *_ON_DEMAND})
 
 
 # NumPy's names of the same functions

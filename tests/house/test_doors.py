@@ -28,6 +28,13 @@ DOORS = {
     "graphc.backends": {"graphc.errors", "graphc.ir", "graphc.ops", "graphc.analysis"},
     "graphc.backends.numpy": {"graphc.errors", "graphc.ir", "graphc.ops", "graphc.analysis", "graphc.backends"},
     "graphc.backends.llvm": {"graphc.errors", "graphc.ir", "graphc.ops", "graphc.analysis", "graphc.backends"},
+    # The library of nets is written on the public names of `graphc` alone.
+    "graphc.nn": {"graphc"},
+    "graphc.optim": {"graphc"},
+    "graphc.data": {"graphc"},
+    "graphc.metrics": {"graphc"},
+    "graphc.io": {"graphc", "graphc.data"},
+    "graphc.training": {"graphc", "graphc.nn", "graphc.optim", "graphc.data", "graphc.metrics", "graphc.io"},
 }
 #: The drivers and faces; they may import every room, and each other.
 DRIVERS = {
@@ -42,6 +49,9 @@ LIBRARIES = {
     "llvmlite": ("graphc.backends.llvm",),
     "platformdirs": ("graphc.backends.llvm.cache",),
     "networkx": ("graphc.analysis.nx", "graphc.inspect"),
+    "rich": ("graphc.training",),
+    "safetensors": ("graphc.io",),
+    "tensorboardX": ("graphc.training",),  # an extra, imported on use
     "mpmath": ("graphc.backends.llvm.vector_math.fit",),  # run by hand, to fit coefficients anew
 }
 

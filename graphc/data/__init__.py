@@ -1,0 +1,1 @@
+"""From raw arrays to batches: cleaning, encoding, scaling, augmentation, splits, streams."""

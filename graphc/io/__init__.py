@@ -1,0 +1,1 @@
+"""Saved models and training checkpoints: text IR and safetensors, never pickle."""

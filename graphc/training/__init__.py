@@ -1,0 +1,1 @@
+"""Models with compile, fit, evaluate and predict; callbacks; progress."""
