@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from graphc.backends.llvm.cache import ObjectCache, object_cache
 from graphc.backends.llvm.emitter import Builder, Module
-from graphc.backends.llvm.jit import Library, compile_module
+from graphc.backends.llvm.jit import compile_module
 from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.loader import Library
 
 #: More kernels to a module save little per kernel.
 KERNELS_PER_MODULE = 16

@@ -16,8 +16,8 @@ import numpy as np
 
 from graphc.backends.llvm import abi
 from graphc.backends.llvm.call import FREE, Signature, build_call, builtin, words
+from graphc.backends.llvm.codegen import assembly
 from graphc.backends.llvm.entry import Entries
-from graphc.backends.llvm.jit import assembly
 from graphc.backends.llvm.kernel import Kernel, Site
 from graphc.backends.llvm.library import Linked, link, symbol_of
 from graphc.backends.llvm.memory import aligned_bytes, layout

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-import llvmlite.binding as llvm
 import numpy as np
 
 #: An elementwise body works on this many bytes at once, where the registers allow it: two registers of
@@ -70,14 +69,19 @@ def _vector_unit(architecture: str, enabled: set[str]) -> tuple[int, int, bool]:
     return 64, 16, False
 
 
-def llvm_version() -> str:
-    """The version of LLVM inside llvmlite."""
-    return ".".join(map(str, llvm.llvm_version_info))
+def llvm_version() -> tuple[str, str]:
+    """The versions of llvmlite and of LLVM inside it."""
+    import llvmlite
+    import llvmlite.binding as llvm
+
+    return llvmlite.__version__, ".".join(map(str, llvm.llvm_version_info))
 
 
 @lru_cache(maxsize=1)
 def host_target() -> Target:
     """The machine that this process runs on."""
+    import llvmlite.binding as llvm  # costly to load
+
     try:
         features = llvm.get_host_cpu_features().flatten()
     except RuntimeError:  # LLVM cannot tell on this platform; the processor's name must do

@@ -26,7 +26,9 @@ from functools import cache
 from pathlib import Path
 
 from graphc.backends.llvm.emitter import NULL, Builder, Module, Value
-from graphc.backends.llvm.jit import Library, compile_module, external_addresses
+from graphc.backends.llvm.jit import compile_module
+from graphc.backends.llvm.loader import Library
+from graphc.backends.llvm.symbols import external_addresses
 from graphc.errors import FlagError
 
 # Byte offsets in the pool's memory; what different threads write lies in different cache lines.
@@ -151,7 +153,7 @@ class Pool:
         self._memory = (ctypes.c_uint8 * (_BYTES + 128))()
         self.address = (ctypes.addressof(self._memory) + 127) // 128 * 128
         builder = _PoolBuilder()
-        self._library: Library = compile_module(builder.module.text(), builder.module.functions)
+        self._library: Library = compile_module(builder.module.text(), tuple(builder.module.functions))
         self._lock = threading.Lock()
         self._running: list[ctypes.c_uint64] = []
         self._arguments: list[ctypes.Array[ctypes.c_int64]] = []

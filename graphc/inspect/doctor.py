@@ -52,7 +52,7 @@ def _versions() -> Iterator[tuple[str, str]]:
     with contextlib.suppress(Exception):
         from graphc.backends.llvm.target import llvm_version
 
-        yield "LLVM", llvm_version()
+        yield "LLVM", llvm_version()[1]
 
 
 def _machine() -> Iterator[tuple[str, str]]:

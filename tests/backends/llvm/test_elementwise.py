@@ -17,7 +17,8 @@ import graphc.ops.comparison
 import graphc.ops.transcendental  # noqa: F401
 from graphc.backends.llvm.elementwise import LOWERINGS, lower
 from graphc.backends.llvm.emitter import Builder, Module, Value
-from graphc.backends.llvm.jit import Library, compile_module
+from graphc.backends.llvm.jit import compile_module
+from graphc.backends.llvm.loader import Library
 from graphc.backends.llvm.target import Target, host_target
 from graphc.errors import CodegenError, GraphcError
 from graphc.ir.opdef import OPS, OpDef, Trait

@@ -5,8 +5,9 @@ import ctypes
 import numpy as np
 import pytest
 
+from graphc.backends.llvm.codegen import emit_object
 from graphc.backends.llvm.emitter import Builder, Module, constant, like, memory_type, register_type, vector
-from graphc.backends.llvm.jit import compile_module, emit_object
+from graphc.backends.llvm.jit import compile_module
 from graphc.backends.llvm.target import Target, host_target
 from graphc.errors import CodegenError
 

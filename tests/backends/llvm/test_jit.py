@@ -6,16 +6,12 @@ import threading
 
 import pytest
 
+from graphc.backends.llvm.codegen import assembly, emit_object
+from graphc.backends.llvm.elf import undefined_symbols
 from graphc.backends.llvm.emitter import Builder, Module
-from graphc.backends.llvm.jit import (
-    EXTERNAL_SYMBOLS,
-    assembly,
-    compile_module,
-    emit_object,
-    external_addresses,
-    load_object,
-)
-from graphc.backends.llvm.object_symbols import undefined_symbols
+from graphc.backends.llvm.jit import compile_module
+from graphc.backends.llvm.loader import load_object
+from graphc.backends.llvm.symbols import EXTERNAL_SYMBOLS, external_addresses
 from graphc.errors import CodegenError
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 import graphc as gc
 from graphc.backends.llvm.emitter import Module
-from graphc.backends.llvm.jit import Library, compile_module
+from graphc.backends.llvm.jit import compile_module
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels import KERNELS
+from graphc.backends.llvm.loader import Library
 from graphc.ir import dims
 from graphc.ir.build import apply
 from graphc.ir.evaluate import bind_symbols, evaluate_tensor

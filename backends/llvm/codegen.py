@@ -1,0 +1,146 @@
+"""From IR text to object code and assembly, by LLVM.
+
+llvmlite holds one lock around every call of LLVM, although LLVM itself needs none where each thread has a
+context and a target machine of its own. The two long calls, parsing and emitting, go past that lock where
+llvmlite still wraps functions as it does today; else they take turns.
+
+Invariant: no IR passes run: the text is written in its final shape, and passes make explicit vectors slower.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite.binding import ffi
+
+from graphc.backends.llvm.target import Target, host_target
+from graphc.errors import CodegenError
+
+_lock = threading.Lock()
+
+
+class _ThreadMachines(threading.local):
+    """The target machines of a thread, by target and level of optimisation."""
+
+    def __init__(self) -> None:
+        self.machines: dict[tuple[Target, int], llvm.TargetMachine] = {}
+
+
+_of_thread = _ThreadMachines()
+
+
+def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> bytes:
+    """The object file of IR text, for linking and for the disk cache.
+
+    Args:
+        text: a module.
+        opt: how much the code generator optimises, 0 to 3.
+        target: the machine; by default this one.
+
+    Raises:
+        CodegenError: LLVM rejects the text.
+    """
+    return _emitted(text, _target_machine(target or host_target(), opt), is_object=True)
+
+
+def emit_objects(texts: Sequence[tuple[str, int]], threads: int, *, target: Target | None = None) -> list[bytes]:
+    """The object files of several texts, each with its level of optimisation, by several threads at once."""
+    if threads <= 1 or len(texts) <= 1:
+        return [emit_object(text, opt, target=target) for text, opt in texts]
+    with ThreadPoolExecutor(min(threads, len(texts)), thread_name_prefix="graphc-codegen") as workers:
+        return list(workers.map(lambda job: emit_object(*job, target=target), texts))
+
+
+def assembly(text: str, opt: int = 2, *, target: Target | None = None) -> str:
+    """The assembly of IR text, to be read."""
+    return _emitted(text, _target_machine(target or host_target(), opt), is_object=False).decode()
+
+
+def _emitted(text: str, machine: llvm.TargetMachine, *, is_object: bool) -> bytes:
+    context = llvm.create_context()
+    module = _parsed(text, context)
+    try:
+        module.triple = machine.triple
+        module.data_layout = str(machine.target_data)
+        _verify(module, text)
+        with ffi.OutputString() as message:
+            buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, int(is_object), message)
+            if not buffer:
+                raise CodegenError(f"jit: code generation failed: {message}")
+        try:
+            start, size = ffi.lib.LLVMPY_GetBufferStart(buffer), ffi.lib.LLVMPY_GetBufferSize(buffer)
+            return ctypes.string_at(start, size)
+        finally:
+            ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+    finally:
+        module.close()  # before its context
+        context.close()
+
+
+def _parsed(text: str, context: Any) -> llvm.ModuleRef:
+    with ffi.OutputString() as message:
+        module = llvm.ModuleRef(_unlocked("LLVMPY_ParseAssembly")(context, text.encode(), message), context)
+        if message:
+            module.close()
+            context.close()
+            raise CodegenError(f"jit: LLVM rejects the IR: {_with_line(str(message), text)}")
+    return module
+
+
+def _verify(module: llvm.ModuleRef, text: str) -> None:
+    try:
+        module.verify()
+    except RuntimeError as error:
+        raise CodegenError(f"jit: LLVM rejects the IR: {_with_line(str(error), text)}") from error
+
+
+@cache
+def _unlocked(name: str) -> Callable[..., Any]:
+    """A function of LLVM without llvmlite's lock around it, where llvmlite still lets that be had."""
+    wrapped = getattr(ffi.lib, name)
+    bare: Callable[..., Any] = getattr(wrapped, "_cfn", wrapped)
+    return bare
+
+
+def _with_line(message: str, text: str) -> str:
+    """LLVM's message with the offending line of IR, if it names one."""
+    message = message.strip()
+    position = re.search(r":(\d+):\d+: error", message)
+    if position is None:
+        return message
+    lines = text.splitlines()
+    number = int(position.group(1))
+    line = lines[number - 1].strip() if number <= len(lines) else ""
+    return message if line in message else f"{message}\n  line {number}: {line}"
+
+
+@cache
+def _initialise() -> None:
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+def _target_machine(target: Target, opt: int) -> llvm.TargetMachine:
+    """This thread's own code generator."""
+    machines = _of_thread.machines
+    if (target, opt) not in machines:
+        with _lock:
+            _initialise()
+            try:
+                found = llvm.Target.from_triple(target.triple)
+            except RuntimeError as error:
+                raise CodegenError(f"jit: no code generator for {target.triple}: {error}") from error
+            machines[target, opt] = found.create_target_machine(
+                cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="small"
+            )
+    return machines[target, opt]
+
+
+__all__ = ["assembly", "emit_object", "emit_objects"]
