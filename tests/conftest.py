@@ -29,6 +29,13 @@ def no_op_is_left_behind():
         del OPS[name]
 
 
+@pytest.fixture(autouse=True)
+def programs_are_built_anew(request, monkeypatch):
+    """A program that the disk cache has whole would hide what a test changes in planning or writing code."""
+    if not request.node.get_closest_marker("stored_programs"):
+        monkeypatch.setattr("graphc.backends.llvm.stored_program.load", lambda key: None)
+
+
 @pytest.fixture
 def update_golden(request):
     return request.config.getoption("--update-golden")

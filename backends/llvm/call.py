@@ -1,5 +1,5 @@
 """The native call: a builtin function made of machine code that checks its arguments, allocates the outputs
-and runs the entry, without any Python in between.
+and runs the entry, without any Python in between. `call_code` writes that code.
 
     ptr @call(ptr self, ptr args, i64 count, ptr names)          METH_FASTCALL | METH_KEYWORDS
 
@@ -20,18 +20,23 @@ it; a record, once in the list, stays there as long as the program lives.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
 
+import numpy as np
+
 from graphc.backends.llvm import abi
-from graphc.backends.llvm.emitter import NULL, Builder, Value
+from graphc.backends.llvm.frames import Frame, Frames, address_of
 from graphc.ir.dims import Dim
+from graphc.ir.tensor import Variable
 from graphc.ir.types import TensorType
 
 NEXT, FREE, RELEASE, SIZES = 0, 1, 2, 3
-FRAME_WORDS = 4
+#: How many sets of sizes have records, and how many calls of one set may be in flight at once.
+_RECORDS = _FRAMES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,170 +74,53 @@ class Signature:
         ]
 
 
-def build_call(signature: Signature, entry: str, name: str = "call") -> Builder:
-    """The builtin's function; it needs `abi.symbols()`, the signature's own, `graphc_state` and `entry`."""
-    return _CallBuilder(signature, entry, name).build()
+class NativeCall:
+    """The state, records and frames that a program's native call looks up."""
 
-
-class _CallBuilder:
-    def __init__(self, signature: Signature, entry: str, name: str) -> None:
+    def __init__(self, signature: Signature, variables: Sequence[Variable]) -> None:
         self.signature = signature
-        self.entry = entry
-        self.b = Builder(name, [("self", "ptr"), ("args", "ptr"), ("count", "i64"), ("names", "ptr")], "ptr")
-        for symbol in ("graphc_state", "numpy_ndarray", *signature.symbols):
-            self.b.globals[symbol] = f"@{symbol} = external global i8"
+        self._state = _words([0, *(address_of(v.busy) for v in variables)])
+        self._records: dict[Frames, Any] = {}  # None where calls of these sizes must go through Python
+        self._nodes: dict[Frames, list[tuple[Frame, Any]]] = {}
+        self._lock = threading.Lock()
 
-    def build(self) -> Builder:
-        b = self.b
-        arguments = b.param("args")
-        self._slow_if(b.icmp("ne", b.param("names"), NULL))
-        self._slow_if(b.icmp("ne", b.param("count"), len(self.signature.inputs)))
-        arrays = [b.load("ptr", b.gep(arguments, i, "ptr")) for i in range(len(self.signature.inputs))]
-        sizes: list[Value] = []
-        for type_, array in zip(self.signature.inputs, arrays):
-            sizes += self._checked(type_, array)
-        self._check_guards()
-        record = self._record_of(sizes)
-        frame = b.load("ptr", self._word(record, FREE))
-        self._slow_if(b.icmp("eq", frame, NULL))
-        b.store(b.load("ptr", self._word(frame, NEXT)), self._word(record, FREE))
-        table, numbers, error = (b.load("ptr", self._word(frame, i)) for i in (1, 2, 3))
-        for slot, array in zip(self.signature.input_slots, arrays):
-            if slot is not None:
-                b.store(b.load("ptr", b.offset(array, abi.ARRAY_DATA)), b.gep(table, slot, "ptr"))
-        outputs = self._allocate(record, frame, table)
-        failed = self._run(record, table, numbers, error)
-        self._give_back(record, frame)
-        with b.if_(b.icmp("ne", failed, 0), likely=False):
-            self._release(outputs)
-            self._slow()
-        b.ret(self._packed(outputs))
-        return b
+    @property
+    def symbols(self) -> dict[str, int]:
+        """The addresses of the data and functions that the code names."""
+        return {"graphc_state": ctypes.addressof(self._state), **self.signature.symbols, **abi.symbols()}
 
-    @staticmethod
-    def _state() -> Value:
-        return Value("ptr", "@graphc_state")
+    def builtin(self, address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
+        """The Python object."""
+        return builtin(address, fallback, name)
 
-    def _word(self, base: Value, number: int) -> Value:
-        return self.b.gep(base, number, "i64")
+    def offer(self, frames: Frames, arrays: Sequence[np.ndarray]) -> None:
+        """After a call through Python: let the next ones with these sizes be native."""
+        with self._lock:
+            if frames not in self._records:
+                self._add_record(frames, arrays)
+            record = self._records.get(frames)
+            if record is not None and record[FREE] == 0 and len(self._nodes[frames]) < _FRAMES:
+                self._add_frame(frames, record)
 
-    def _slow(self) -> None:
-        """Let Python do it."""
-        b = self.b
-        names = b.param("names")
-        result = b.call("ptr", "PyObject_Vectorcall", b.param("self"), b.param("args"), b.param("count"), names)
-        b.ret(result)
+    def _add_record(self, frames: Frames, arrays: Sequence[np.ndarray]) -> None:
+        if len(self._records) >= _RECORDS:
+            return
+        if frames.is_big and self.signature.variables:
+            self._records[frames] = None  # Python takes the variables' locks, and lets go of the GIL
+            return
+        sizes = self.signature.input_sizes([a.shape for a in arrays])
+        extents = [extent for _, shape, _ in frames.outputs for extent in shape]
+        record = _words([self._state[0], 0, int(frames.is_big), *sizes, *extents])
+        self._records[frames] = record
+        self._nodes[frames] = []
+        self._state[0] = ctypes.addressof(record)
 
-    def _slow_if(self, condition: Value) -> None:
-        with self.b.if_(condition, likely=False):
-            self._slow()
-
-    def _checked(self, type_: TensorType, array: Value) -> list[Value]:
-        """Leave unless the argument is a plain array of the type; its symbolic extents."""
-        b = self.b
-        kind = b.load("ptr", b.offset(array, abi.OB_TYPE))
-        self._slow_if(b.icmp("ne", kind, Value("ptr", "@numpy_ndarray")))
-        descr = b.load("ptr", b.offset(array, abi.ARRAY_DESCR))
-        rank = b.load("i32", b.offset(array, abi.ARRAY_NDIM))
-        flags = b.and_(b.load("i32", b.offset(array, abi.ARRAY_FLAGS)), abi.C_CONTIGUOUS_ALIGNED)
-        symbol, _ = abi.descr_symbol(type_.dtype)
-        wrong = b.or_(b.icmp("ne", descr, Value("ptr", f"@{symbol}")), b.icmp("ne", rank, type_.rank))
-        self._slow_if(b.or_(wrong, b.icmp("ne", flags, abi.C_CONTIGUOUS_ALIGNED)))
-        if not type_.shape:
-            return []
-        dims = b.load("ptr", b.offset(array, abi.ARRAY_DIMS))
-        extents = [b.load("i64", self._word(dims, axis)) for axis in range(type_.rank)]
-        fixed = [b.icmp("ne", e, s) for e, s in zip(extents, type_.shape) if isinstance(s, int)]
-        if fixed:
-            differs = fixed[0]
-            for other in fixed[1:]:
-                differs = b.or_(differs, other)
-            self._slow_if(differs)
-        return [e for e, s in zip(extents, type_.shape) if isinstance(s, Dim)]
-
-    def _check_guards(self) -> None:
-        """Leave if a call that runs without the GIL uses one of the variables."""
-        b = self.b
-        for number in range(self.signature.variables):
-            guard = b.load("ptr", self._word(self._state(), 1 + number))
-            self._slow_if(b.icmp("ne", b.load("i64", guard), 0))
-
-    def _record_of(self, sizes: Sequence[Value]) -> Value:
-        """The record of these sizes; leaves if there is none."""
-        b = self.b
-        first = b.load("ptr", self._state())
-        self._slow_if(b.icmp("eq", first, NULL))
-        if not sizes:
-            return first
-        with b.forever([first]) as search:
-            record = search.carried[0]
-            same = b.const("i1", 1)
-            for number, size in enumerate(sizes):
-                known = b.load("i64", self._word(record, SIZES + number))
-                same = b.and_(same, b.icmp("eq", known, size))
-            search.exit_if(same, record)
-            following = b.load("ptr", self._word(record, NEXT))
-            self._slow_if(b.icmp("eq", following, NULL))
-            search.next(following)
-        return search.results[0]
-
-    def _allocate(self, record: Value, frame: Value, table: Value) -> list[Value]:
-        b = self.b
-        outputs: list[Value] = []
-        position = SIZES + sum(isinstance(s, Dim) for t in self.signature.inputs for s in t.shape)
-        for type_, slot in zip(self.signature.outputs, self.signature.output_slots):
-            dims = self._word(record, position)
-            position += type_.rank
-            descr = Value("ptr", f"@{abi.descr_symbol(type_.dtype)[0]}")
-            b.call("void", "Py_IncRef", descr)
-            zero = Value("i32", "0")
-            array = b.call(
-                "ptr", "numpy_new_from_descr", Value("ptr", "@numpy_ndarray"), descr,
-                Value("i32", str(type_.rank)), dims, NULL, NULL, zero, NULL,
-            )  # fmt: skip
-            with b.if_(b.icmp("eq", array, NULL), likely=False):
-                self._release(outputs)
-                self._give_back(record, frame)
-                b.ret(NULL)
-            b.store(b.load("ptr", b.offset(array, abi.ARRAY_DATA)), b.gep(table, slot, "ptr"))
-            outputs.append(array)
-        return outputs
-
-    def _run(self, record: Value, table: Value, numbers: Value, error: Value) -> Value:
-        """Call the entry; without the GIL where the record says that the work is worth it."""
-        b = self.b
-        release = b.icmp("ne", b.load("i64", self._word(record, RELEASE)), 0)
-        with b.if_else(release, likely=False) as choice:
-            with choice.then:
-                thread = b.call("ptr", "PyEval_SaveThread")
-                failed = b.call("i64", self.entry, table, numbers, error)
-                b.call("void", "PyEval_RestoreThread", thread)
-                choice.give(failed)
-            with choice.otherwise:
-                choice.give(b.call("i64", self.entry, table, numbers, error))
-        return choice.results[0]
-
-    def _give_back(self, record: Value, frame: Value) -> None:
-        b = self.b
-        b.store(b.load("ptr", self._word(record, FREE)), self._word(frame, NEXT))
-        b.store(frame, self._word(record, FREE))
-
-    def _release(self, outputs: Sequence[Value]) -> None:
-        for array in outputs:
-            self.b.call("void", "Py_DecRef", array)
-
-    def _packed(self, outputs: Sequence[Value]) -> Value:
-        b, container = self.b, self.signature.container
-        if container is None:
-            return outputs[0]
-        kind = "PyList" if container is list else "PyTuple"
-        result = b.call("ptr", f"{kind}_New", b.i64(len(outputs)))
-        with b.if_(b.icmp("eq", result, NULL), likely=False):
-            self._release(outputs)
-            b.ret(NULL)
-        for number, array in enumerate(outputs):
-            b.call("i32", f"{kind}_SetItem", result, b.i64(number), array)
-        return result
+    def _add_frame(self, frames: Frames, record: Any) -> None:
+        frame = Frame(frames)
+        tables = (frame.table, frame.numbers, frame.error)
+        node = _words([record[FREE], *(ctypes.addressof(t) for t in tables)])
+        self._nodes[frames].append((frame, node))
+        record[FREE] = ctypes.addressof(node)
 
 
 def builtin(address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -255,9 +143,9 @@ def _fall_back(kept: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> Any:
     return kept[0](*args, **kwargs)
 
 
-def words(values: Sequence[int]) -> Any:
+def _words(values: Sequence[int]) -> Any:
     """Memory with these i64 in it."""
     return (ctypes.c_int64 * len(values))(*values)
 
 
-__all__ = ["FRAME_WORDS", "FREE", "NEXT", "Signature", "build_call", "builtin", "words"]
+__all__ = ["FREE", "NEXT", "RELEASE", "SIZES", "NativeCall", "Signature", "builtin"]

@@ -21,7 +21,9 @@ WRITE, ALLOCATE = 0x1, 0x2
 UNDEFINED = 0
 
 _SYMBOL_TABLE, _NO_BITS, _RELOCATIONS = 2, 8, 4
-_ABSOLUTE = 0xFFF1
+_LOCAL = 0  # the binding of a symbol that nobody else sees
+#: Linkers make this one up.
+_NOT_NEEDED = ("", "_GLOBAL_OFFSET_TABLE_")
 _HEADER = np.dtype(
     [("ident", "V16"), ("kind", "<u2"), ("machine", "<u2"), ("version", "<u4"), ("entry", "<u8"), ("phoff", "<u8"),
      ("shoff", "<u8"), ("flags", "<u4"), ("ehsize", "<u2"), ("phentsize", "<u2"), ("phnum", "<u2"),
@@ -73,7 +75,8 @@ class ObjectFile:
             (table,) = self._headers[tables[:1]] if len(tables) else (None,)
             self.symbols = self._records(table, _SYMBOL) if table is not None else np.empty(0, _SYMBOL)
             names = self._bytes(self._headers[table["link"]]) if table is not None else b""
-            self.names = [names[n : names.index(b"\0", n)].decode() for n in map(int, self.symbols["name"])]
+            # Local symbols are found by number; only the others have names that anybody asks for.
+            self.named = {_name_at(names, int(self.symbols["name"][n])): int(n) for n in self._global_numbers()}
         except (ValueError, IndexError) as error:
             raise CodegenError(f"jit: damaged object file: {error}") from error
 
@@ -88,10 +91,13 @@ class ObjectFile:
             raise CodegenError(f"jit: damaged object file: {error}") from error
 
     @property
-    def undefined(self) -> set[str]:
-        """The names that the file leaves open."""
-        outside = np.flatnonzero(self.symbols["section"] == UNDEFINED)
-        return {self.names[n] for n in outside} - {"", "_GLOBAL_OFFSET_TABLE_"}
+    def undefined(self) -> dict[str, int]:
+        """The names that the file leaves open, with the symbols' numbers."""
+        sections = self.symbols["section"]
+        return {name: n for name, n in self.named.items() if sections[n] == UNDEFINED and name not in _NOT_NEEDED}
+
+    def _global_numbers(self) -> np.ndarray:
+        return np.flatnonzero(self.symbols["info"] >> 4 != _LOCAL)
 
     def _of_type(self, type_: int) -> np.ndarray:
         return self._headers[self._headers["type"] == type_]
@@ -113,14 +119,10 @@ class ObjectFile:
         return np.frombuffer(self._bytes(header), kind)
 
 
+def _name_at(names: bytes, begin: int) -> str:
+    return names[begin : names.index(b"\0", begin)].decode()
+
+
 def is_elf(image: bytes) -> bool:
     """Whether this is an ELF file for 64 bits, little endian."""
     return image[:6] == b"\x7fELF\x02\x01"
-
-
-def undefined_symbols(image: bytes) -> set[str]:
-    """The names that an object file leaves open: all of them on ELF (Linux and the BSDs).
-
-    Other formats give no names, and are left to the linker's own check.
-    """
-    return ObjectFile(image).undefined if is_elf(image) else set()

@@ -5,11 +5,12 @@ Invariant: LLVM is imported only when something is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from graphc.backends.llvm.cache import Outcome, key_of, object_cache
+from graphc.backends.llvm.fingerprint import fingerprint
 from graphc.backends.llvm.loader import Library, load_object
 from graphc.backends.llvm.target import Target, host_target, llvm_version
 from graphc.errors import CodegenError
@@ -49,32 +50,54 @@ def compile_modules(
 ) -> list[Library]:
     """`compile_module` for several modules, of which several threads compile what the cache lacks."""
     target = target or host_target()
-    store = object_cache()
-    found: list[Library | None] = []
-    outcomes: list[Outcome] = []
-    for code in codes:
-        key = key_of(code.text, code.exports, code.opt, _environment(target))
-        image, outcome = store.load(key)
-        library = None
-        if image is not None:
-            try:
-                library = load_object(image, code.exports, symbols=symbols)
-            except CodegenError as error:
-                outcome = store.reject(key, error.message)
-        found.append(library)
-        outcomes.append(outcome)
-    missing = [n for n, library in enumerate(found) if library is None]
+    keys = [key_of(code.text, code.exports, code.opt, _environment(target)) for code in codes]
+    found = [load_cached(key, code.exports, symbols) for key, code in zip(keys, codes)]
+    missing = [n for n, (library, _) in enumerate(found) if library is None]
     if missing:
         from graphc.backends.llvm.codegen import emit_objects  # brings LLVM along
 
         images = emit_objects([(codes[n].text, codes[n].opt) for n in missing], threads, target=target)
         for n, image in zip(missing, images):
-            found[n] = load_object(image, codes[n].exports, symbols=symbols)
-            outcomes[n] = replace(outcomes[n], not_stored=store.store(outcomes[n].key, image))
-    libraries = [library for library in found if library is not None]
-    for library, outcome in zip(libraries, outcomes):
-        library.outcome = outcome
-    return libraries
+            found[n] = _load_and_keep(found[n][1], image, codes[n].exports, symbols), found[n][1]
+    return [library for library, _ in found if library is not None]
+
+
+def compile_own(name: str, exports: tuple[str, ...], text: Callable[[], str]) -> Library:
+    """A module of graphc's own, whose text is always the same and made only if the disk cache lacks its code."""
+    words = fingerprint()
+    if words is None:
+        return compile_module(text(), exports)
+    library, outcome = load_cached(key_of(name, exports, 2, words), exports)
+    if library is not None:
+        return library
+    from graphc.backends.llvm.codegen import emit_object  # brings LLVM along
+
+    return _load_and_keep(outcome, emit_object(text()), exports)
+
+
+def load_cached(
+    key: str, exports: Sequence[str], symbols: Mapping[str, int] | None = None
+) -> tuple[Library | None, Outcome]:
+    """The library under this key of the disk cache, if it is there; and why it is not."""
+    store = object_cache()
+    image, outcome = store.load(key)
+    if image is None:
+        return None, outcome
+    try:
+        library = load_object(image, exports, symbols=symbols)
+    except CodegenError as error:
+        return None, store.reject(key, error.message)
+    library.outcome = outcome
+    return library, outcome
+
+
+def _load_and_keep(
+    outcome: Outcome, image: bytes, exports: Sequence[str], symbols: Mapping[str, int] | None = None
+) -> Library:
+    """The library of an object file, which is stored, once it has proved to link, under the outcome's key."""
+    library = load_object(image, exports, symbols=symbols)
+    library.outcome = replace(outcome, not_stored=object_cache().store(outcome.key, image))
+    return library
 
 
 @cache
@@ -83,4 +106,4 @@ def _environment(target: Target) -> tuple[str, ...]:
     return target.triple, target.cpu, target.features, *llvm_version()
 
 
-__all__ = ["Code", "compile_module", "compile_modules"]
+__all__ = ["Code", "compile_module", "compile_modules", "compile_own", "load_cached"]

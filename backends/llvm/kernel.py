@@ -88,8 +88,3 @@ def named_by_content(function: Builder) -> Builder:
     digest = hashlib.sha256(function.text("0").encode()).hexdigest()[:16]
     function.name = f"{function.name}_{digest}"
     return function
-
-
-def scratch_stride(scratch_bytes: Size) -> Size:
-    """How far apart the scratch of two threads lies: whole cache lines."""
-    return (scratch_bytes + 127) // 64 * 64

@@ -12,7 +12,7 @@ import ctypes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphc.backends.llvm.elf import undefined_symbols
+from graphc.backends.llvm.elf import ObjectFile, is_elf
 from graphc.backends.llvm.mapping import can_map, map_object
 from graphc.backends.llvm.symbols import external_addresses
 from graphc.errors import CodegenError
@@ -58,16 +58,22 @@ def load_object(image: bytes, exports: Iterable[str], *, symbols: Mapping[str, i
         CodegenError: the file is damaged, lacks an export, or needs something that is not allowed.
     """
     allowed = {**external_addresses(), **(symbols or {})}
-    wanted = undefined_symbols(image)
-    unknown = sorted(wanted - allowed.keys())
+    library = Library()
+    if not is_elf(image):  # what such a file leaves open is seen by LLVM's linker only
+        library._addresses = _link_by_llvm(image, tuple(exports), allowed, library)
+        return library
+    file = ObjectFile(image)
+    unknown = sorted(file.undefined.keys() - allowed.keys())
     if unknown:
         raise CodegenError(
             f"jit: unknown symbol {', '.join(unknown)}: generated code may only use the names in "
             "EXTERNAL_SYMBOLS, and this platform must have them"
         )
-    library = Library()
-    link = map_object if can_map(image) else _link_by_llvm
-    library._addresses = link(image, tuple(exports), {name: allowed[name] for name in wanted}, library)
+    if can_map(file):
+        library._addresses = map_object(file, tuple(exports), allowed, library)
+    else:
+        wanted = {name: allowed[name] for name in file.undefined}
+        library._addresses = _link_by_llvm(image, tuple(exports), wanted, library)
     return library
 
 

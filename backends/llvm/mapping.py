@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.backends.llvm.elf import UNDEFINED, X86_64, ObjectFile, is_elf
+from graphc.backends.llvm.elf import UNDEFINED, X86_64, ObjectFile
 from graphc.errors import CodegenError
 
 # Relocation types of the AMD64 supplement. S: symbol, A: addend, P: place, G: table entry of the symbol.
@@ -37,21 +37,19 @@ _REACH = (1 << 31) - 1  # bytes that a relative address spans
 _JUMP_INDIRECT = b"\xff\x25"  # jmp [rip + distance]
 
 
-def can_map(image: bytes) -> bool:
+def can_map(file: ObjectFile) -> bool:
     """Whether `map_object` takes object files like this one here."""
-    return sys.platform == "linux" and is_elf(image) and ObjectFile(image).machine == X86_64
+    return sys.platform == "linux" and file.machine == X86_64
 
 
-def map_object(
-    image: bytes, exports: Sequence[str], symbols: Mapping[str, int], owner: object
-) -> dict[str, int]:
+def map_object(file: ObjectFile, exports: Sequence[str], symbols: Mapping[str, int], owner: object) -> dict[str, int]:
     """The addresses of the exports of an object file that is now in memory, for as long as `owner` lives.
 
     Raises:
         CodegenError: the file is damaged, lacks an export or needs a symbol that is not given.
         MemoryError: the system has no more.
     """
-    return _Mapping(ObjectFile(image), symbols, owner).addresses(exports)
+    return _Mapping(file, symbols, owner).addresses(exports)
 
 
 class _Mapping:
@@ -98,12 +96,10 @@ class _Mapping:
         self.values = np.zeros(len(found), np.int64)
         starts = self.offsets[found["section"][inside]] + found["value"][inside].astype(np.int64)
         self.values[inside] = self.base + starts
-        for number in self.outside:
-            name = self.file.names[number]
-            if name in symbols:
-                self.values[number] = symbols[name]
-            elif name not in ("", "_GLOBAL_OFFSET_TABLE_"):
+        for name, number in self.file.undefined.items():
+            if name not in symbols:
                 raise CodegenError(f"jit: no address for {name}")
+            self.values[number] = symbols[name]
         count = len(found)
         memory[self.table : self.table + 8 * count] = self.values.view(np.uint8)
         stubs = memory[self.stubs : self.table].reshape(count, _STUB)
@@ -136,9 +132,8 @@ class _Mapping:
     def addresses(self, exports: Sequence[str]) -> dict[str, int]:
         """Where the exported functions begin."""
         found = {}
-        numbers = {name: n for n, name in enumerate(self.file.names)}
         for name in exports:
-            number = numbers.get(name)
+            number = self.file.named.get(name)
             if number is None or self.file.symbols["section"][number] == UNDEFINED:
                 raise CodegenError(f"jit: linking failed: the object file has no symbol {name}")
             found[name] = int(self.values[number])

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphc.backends.llvm.kernel import Kernel, scratch_stride
-from graphc.backends.llvm.plan import Buffer, Plan
+from graphc.backends.llvm.blueprint import Blueprint, Scratch
 from graphc.ir import dims
+from graphc.ir.dims import Size
 
 ALIGNMENT = 64
 #: Buffers at exact power-of-two distances share cache sets; each one starts some lines further on.
@@ -22,44 +22,47 @@ _STAGGER = 3 * ALIGNMENT
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Byte offsets of the arena's buffers for one set of sizes, and the total."""
+    """Byte offsets of the arena's buffers, by slot, for one set of sizes; that of scratch memory; and the total."""
 
-    offsets: Mapping[Buffer, int]
+    offsets: Mapping[int, int]
     scratch: int
     total: int
 
 
-def layout(plan: Plan, sizes: Mapping[str, int], threads: int = 1) -> Layout:
+def layout(blueprint: Blueprint, sizes: Mapping[str, int], threads: int = 1) -> Layout:
     """Place the arena's buffers: in order of their first step, each in the lowest gap that is free as long."""
-    lifetimes = plan.lifetimes()
-    offsets: dict[Buffer, int] = {}
-    ending: dict[int, list[Buffer]] = {}
-    for buffer, (_, last) in lifetimes.items():
-        ending.setdefault(last, []).append(buffer)
+    lives = {slot: place.life for slot, place in enumerate(blueprint.places) if place.life is not None}
+    offsets: dict[int, int] = {}
+    ending: dict[int, list[int]] = {}
+    for slot, (_, last) in lives.items():
+        ending.setdefault(last, []).append(slot)
     free = _FreeSpace()
-    placed: dict[Buffer, tuple[int, int]] = {}
+    placed: dict[int, tuple[int, int]] = {}
     done = 0
-    for buffer, (first, _) in sorted(lifetimes.items(), key=lambda item: item[1][0]):
+    for slot, (first, _) in sorted(lives.items(), key=lambda item: item[1][0]):
         while done < first:
             for finished in ending.get(done, ()):
                 free.give(*placed[finished])
             done += 1
-        size = _rounded(dims.evaluate(buffer.nbytes, sizes)) + _STAGGER
+        size = _rounded(dims.evaluate(blueprint.places[slot].nbytes, sizes)) + _STAGGER
         offset = free.take(size)
-        offsets[buffer] = offset
-        placed[buffer] = (offset, size)
-    scratch = max(
-        (_scratch(s.kernel, sizes, threads) for s in plan.steps if s.kernel is not None), default=0
-    )
+        offsets[slot] = offset
+        placed[slot] = (offset, size)
+    scratch = max((_needed(need, sizes, threads) for need in blueprint.scratch), default=0)
     return Layout(offsets, free.end, free.end + _rounded(scratch) + ALIGNMENT)
 
 
-def _scratch(kernel: Kernel, sizes: Mapping[str, int], threads: int) -> int:
-    """Scratch of one kernel: for each thread that may share it."""
-    if kernel.scratch_bytes == 0:
+def scratch_stride(nbytes: Size) -> Size:
+    """How far apart the scratch of two threads lies: whole cache lines."""
+    return (nbytes + 127) // 64 * 64
+
+
+def _needed(need: Scratch, sizes: Mapping[str, int], threads: int) -> int:
+    """Scratch of one step: for each thread that may share it."""
+    if need.nbytes == 0:
         return 0
-    one = dims.evaluate(scratch_stride(kernel.scratch_bytes), sizes)
-    return one * threads if kernel.split is not None else one
+    one = dims.evaluate(scratch_stride(need.nbytes), sizes)
+    return one * threads if need.is_shared else one
 
 
 def _rounded(size: int) -> int:

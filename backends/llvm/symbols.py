@@ -6,7 +6,6 @@ Invariant: nothing else is ever linked, but for what a caller passes by address.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -47,6 +46,8 @@ def external_addresses() -> Mapping[str, int]:
 def _system_libraries() -> Iterator[ctypes.CDLL]:
     """Where those symbols may be; the process itself has them all as a rule, and searching files is slow."""
     yield ctypes.CDLL(None) if sys.platform != "win32" else ctypes.CDLL("ucrtbase")
+    from ctypes.util import find_library  # costly to load
+
     for stem in ("m", "pthread"):
-        if path := ctypes.util.find_library(stem):
+        if path := find_library(stem):
             yield ctypes.CDLL(path)

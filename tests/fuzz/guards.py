@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.backends.llvm import program
+from graphc.backends.llvm import frames
 
 _GUARD = 512
 _BYTE = 0xA5
@@ -66,10 +66,10 @@ class _Numpy:
 def guarded() -> Iterator[Guards]:
     """Give the programs that run inside guarded memory."""
     guards = Guards()
-    before = program.np, program.aligned_bytes
-    program.np = _Numpy(guards)  # type: ignore[attr-defined]
-    program.aligned_bytes = lambda count: guards.take(count, "arena")  # type: ignore[attr-defined]
+    before = frames.np, frames.aligned_bytes
+    frames.np = _Numpy(guards)  # type: ignore[attr-defined]
+    frames.aligned_bytes = lambda count: guards.take(count, "arena")  # type: ignore[attr-defined]
     try:
         yield guards
     finally:
-        program.np, program.aligned_bytes = before  # type: ignore[attr-defined]
+        frames.np, frames.aligned_bytes = before  # type: ignore[attr-defined]

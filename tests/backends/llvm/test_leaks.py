@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphc
-from graphc.backends.llvm import library
+from graphc.backends.llvm import linked
 from graphc.backends.llvm.loader import Library
 
 _FILE = Path(__file__).parents[3] / "benchmarks" / "leaks.py"
@@ -28,7 +28,7 @@ def held():
     """What the process keeps for compiled functions: libraries of code, known kernels, classes."""
     gc.collect()
     libraries = sum(type(each) is Library for each in gc.get_objects())
-    return libraries, len(library._compiled), len(graphc.Function.__subclasses__())
+    return libraries, len(linked._compiled), len(graphc.Function.__subclasses__())
 
 
 def test_a_dropped_function_is_collected_with_its_code(leaks):

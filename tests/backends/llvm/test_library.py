@@ -10,6 +10,7 @@ import pytest
 
 import graphc as gc
 from graphc.backends.llvm import library
+from graphc.backends.llvm import linked as linked_module
 from graphc.backends.llvm.kernels.loops import build_loops
 from graphc.backends.llvm.library import link, module_text, symbol_of
 from graphc.ir.graph import Graph
@@ -29,12 +30,12 @@ def modules(monkeypatch):
     """The texts that are compiled."""
     texts = []
 
-    def counted(text, *args, **kwargs):
-        texts.append(text)
-        return compile_module(text, *args, **kwargs)
+    def counted(codes, **kwargs):
+        texts.extend(code.text for code in codes)
+        return compile_modules(codes, **kwargs)
 
-    compile_module = library.compile_module
-    monkeypatch.setattr(library, "compile_module", counted)
+    compile_modules = library.compile_modules
+    monkeypatch.setattr(library, "compile_modules", counted)
     return texts
 
 
@@ -90,17 +91,17 @@ def test_a_function_frees_its_code():
     x = gc.placeholder((3,), "float32", name="x")
     f = gc.function([x], gc.exp(x * float(next(fresh))), backend="llvm")
     f(np.ones(3, "float32"))
-    before = len(library._compiled)
+    before = len(linked_module._compiled)
     del f
     garbage.collect()
-    assert len(library._compiled) < before
+    assert len(linked_module._compiled) < before
 
 
 def test_many_kernels_are_cut_into_modules(modules, monkeypatch):
     monkeypatch.setattr(library, "OPTIMISED_KERNELS", 5)
     monkeypatch.setattr(library, "KERNELS_PER_MODULE", 4)
     linked = link([kernel() for _ in range(10)], [])
-    assert [len(defined([text])) for text in modules] == [4, 4, 2, 0]
+    assert sorted(len(defined([text])) for text in modules) == [3, 3, 4]
     assert len(linked.addresses) == 10
 
 
@@ -153,6 +154,6 @@ def test_kernels_that_share_a_symbol_wrongly_are_caught(monkeypatch):
 
 
 def test_code_that_is_never_freed_is_caught(monkeypatch):
-    monkeypatch.setattr(library, "_compiled", {})
+    monkeypatch.setattr(linked_module, "_compiled", {})
     with pytest.raises(AssertionError, match="nothing calls it any more"):
         check_freed()

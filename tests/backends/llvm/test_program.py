@@ -8,6 +8,7 @@ import pytest
 import graphc as gc
 from graphc.backends.llvm import program as module
 from graphc.backends.llvm.backend import LLVMBackend
+from graphc.backends.llvm.frames import Frame, Frames
 from graphc.backends.llvm.program import Program
 from graphc.errors import CheckError, IndexOutOfBoundsError, LinearAlgebraError
 from graphc.ir.close import close
@@ -289,8 +290,8 @@ def test_one_frame_for_all_calls_is_caught(monkeypatch):
     run([arange(5)])
     (frames,) = run._calls.values()
     assert frames.take() is not frames.take()
-    shared = module._Frame(frames)
-    monkeypatch.setattr(module._Frames, "take", lambda self: shared)
+    shared = Frame(frames)
+    monkeypatch.setattr(Frames, "take", lambda self: shared)
     with pytest.raises(AssertionError):
         assert frames.take() is not frames.take()
 

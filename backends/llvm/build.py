@@ -1,0 +1,90 @@
+"""From an optimised graph to everything that is compiled for it: its plan, kernels and entries.
+
+A program that the disk cache has whole is run without any of this, which is made then only when somebody asks: for
+the text of the plan, or which op an error is about.
+
+Invariant: the same graph and options always give the same texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from graphc.backends.llvm.blueprint import Blueprint, Place, Scratch
+from graphc.backends.llvm.call import Signature
+from graphc.backends.llvm.call_code import build_call
+from graphc.backends.llvm.codegen import assembly
+from graphc.backends.llvm.emitter import Builder
+from graphc.backends.llvm.entry import Entries
+from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.library import link, module_text, symbol_of
+from graphc.backends.llvm.linked import Linked
+from graphc.backends.llvm.plan import Plan, Step, describe_plan, plan
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph
+
+
+class Build:
+    """A graph, planned and written out.
+
+    Attributes:
+        plan: its steps and buffers.
+        blueprint: what a call needs to know.
+        segments: as those of `Entries`.
+    """
+
+    def __init__(self, graph: Graph, threads: int) -> None:
+        self.plan: Plan = plan(graph)
+        self._symbols: dict[Kernel, str] = {}
+        for step in self.plan.steps:
+            if step.kernel is not None and step.kernel not in self._symbols:
+                self._symbols[step.kernel] = symbol_of(step.kernel.function)
+        self._entries = Entries(self.plan, self._symbols, threads)
+        self.segments = self._entries.segments
+        self.blueprint = _blueprint(self.plan, self._entries)
+
+    def functions(self, signature: Signature | None) -> list[Builder]:
+        """What belongs to this program alone: the entries and, for a signature, the native call."""
+        return [*self._entries.functions, *([] if signature is None else [build_call(signature, "entry0")])]
+
+    def link(self, signature: Signature | None, data: Mapping[str, int], opt_level: int | None) -> Linked:
+        """The code in memory; `data` are the addresses of the symbols that the entries use."""
+        return link(self._symbols, self.functions(signature), data, opt_level)
+
+    @cached_property
+    def text(self) -> str:
+        """The IR of all kernels and entries as one module."""
+        return module_text([(symbol, kernel) for kernel, symbol in self._symbols.items()], self.functions(None))
+
+    def describe(self) -> str:
+        """The plan as text."""
+        return describe_plan(self.plan)
+
+    def assembly(self) -> str:
+        """The assembly of `text`."""
+        return assembly(self.text)
+
+
+def _blueprint(found: Plan, entries: Entries) -> Blueprint:
+    lives = found.lifetimes()
+    kernels = [step.kernel for step in found.steps if step.kernel is not None]
+    return Blueprint(
+        tuple(Place(b.kind, b.number, b.type, lives.get(b)) for b in found.buffers),
+        tuple(Scratch(k.scratch_bytes, k.split is not None) for k in kernels if k.scratch_bytes != 0),
+        tuple(entries.sizes),
+        _work(found.steps),
+        entries.is_shared,
+    )
+
+
+def _work(steps: Sequence[Step]) -> Size:
+    """A rough count of what a call does: bytes moved, and two for each multiply-add of a matrix product."""
+    total: Size = 0
+    for step in steps:
+        for buffer in (*step.operands, *step.results):
+            total = total + buffer.nbytes
+        if step.tensor.op.name == "matmul":
+            depth = step.tensor.inputs[0].shape[-1]
+            total = total + 2 * step.tensor.tensor_type.size * depth // 8
+    return total
