@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.backends.base import Backend, Executable
+from graphc.backends.base import Backend, Executable, StepTime
 from graphc.errors import ArgumentError, nearest
 
 NAMES = ("numpy", "llvm")
@@ -26,4 +26,4 @@ def backend_named(name: str) -> Backend:
     raise ArgumentError(f"there is no backend {name!r}; backends are {known}", hint=nearest(str(name), NAMES))
 
 
-__all__ = ["NAMES", "Backend", "Executable", "backend_named"]
+__all__ = ["NAMES", "Backend", "Executable", "StepTime", "backend_named"]

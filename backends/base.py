@@ -7,11 +7,32 @@ dtypes and shapes, native byte order, C-contiguous; and the locks of all variabl
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from graphc.ir.graph import Graph
+from graphc.ir.tensor import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """The time of one step of a call.
+
+    Attributes:
+        tensor: what it computes.
+        kind: "kernel" for machine code, "host" for a step in Python.
+        began: seconds after the call began; in a loop, those of the first turn.
+        seconds: how long it took, all turns together.
+        turns: how often it ran.
+    """
+
+    tensor: Tensor
+    kind: str
+    began: float
+    seconds: float
+    turns: int = 1
 
 
 class Executable(Protocol):
@@ -26,13 +47,20 @@ class Executable(Protocol):
         """The outputs, as fresh arrays; variables are updated, all of them or, if an op fails, none."""
         ...
 
-
     def native_call(self, fallback: Callable[..., Any]) -> Callable[..., Any] | None:
         """A callable that takes the arguments as the user gives them and runs without Python where it can.
 
         What it cannot take (keywords, other dtypes, new sizes, failures) it hands to `fallback` unchanged.
         None if this executable has none; `fallback` is then the only way in.
         """
+        ...
+
+    def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
+        """A call with a clock around each step."""
+        ...
+
+    def arena_bytes(self, sizes: Mapping[str, int]) -> int:
+        """The peak of memory for intermediates in a call with these values of the symbolic sizes."""
         ...
 
 

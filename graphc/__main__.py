@@ -173,6 +173,16 @@ def _compare(options: argparse.Namespace) -> int:
     return 0 if comparison.ok else 1
 
 
+def _profile(options: argparse.Namespace) -> int:
+    target = load_target(options.target)
+    found = target.function(options.backend, options.skip).profile(*_arrays(target, options), calls=options.calls)
+    print(found, end="")
+    if options.trace is not None:
+        found.save_chrome_trace(options.trace)
+        print(f"{options.trace}: open it in chrome://tracing or https://ui.perfetto.dev")
+    return 0
+
+
 def _draw(options: argparse.Namespace) -> int:
     target = load_target(options.target)
     graph = _stage(target.trace(options.backend, options.skip), options.stage)
@@ -262,6 +272,16 @@ The status is 1 if they differ; then the report names the first tensor that the 
 from its own operands, and the first pass that changes the interpreter's values, if one does.""")
     _add_passes(compared)
     _add_feeds(compared)
+
+    profiled = _command(commands, "profile", _profile, "time a graph by kernel, op and line", """\
+  graphc profile step.gir --random 0 --size batch=128
+  graphc profile model:step --feed batch.npz --trace step.json
+
+Shares of the peak are of what this processor was measured to do: multiply-adds, or bytes to and from memory.""")
+    _add_passes(profiled)
+    _add_feeds(profiled)
+    profiled.add_argument("--calls", type=int, metavar="N", help="time this many calls (default: half a second of them)")
+    profiled.add_argument("--trace", metavar="FILE.json", help="also write one call as a Chrome trace")
 
     drawn = _command(commands, "draw", _draw, "draw a graph as an SVG picture", """\
   graphc draw step.gir                                writes step.svg

@@ -1,5 +1,6 @@
 """The command line, called as a function: what it prints, where, and its exit status."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def graphc(folder, capsys):
 def test_help_teaches(graphc):
     status, out, _ = graphc("--help")
     assert status == 0 and "graphc dump model:step > step.gir" in out
-    for command in ("dump", "opt", "run", "compare", "draw"):
+    for command in ("dump", "opt", "run", "compare", "profile", "draw"):
         status, out, _ = graphc(command, "--help")
         assert status == 0 and "examples:" in out and f"graphc {command} " in out
     assert graphc("--version")[1].startswith("graphc ")
@@ -138,6 +139,15 @@ def test_run_with_random_inputs(graphc):
     first, again, other = (graphc("run", "step.gir", "--random", s, "--size", "batch=3") for s in (0, 0, 1))
     assert first[0] == 0 and first == again and first[1] != other[1]
     assert "new_w: float32[4, 3]" in first[1]
+
+
+def test_profile_and_its_trace(graphc, tmp_path):
+    trace = tmp_path / "trace.json"
+    options = ("--random", 0, "--size", "batch=8", "--calls", 3, "--trace", trace)
+    status, out, _ = graphc("profile", "step.gir", *options)
+    assert status == 0 and "median of 3" in out and "-- by line" in out
+    assert {"ts", "dur", "name"} <= json.loads(trace.read_text())["traceEvents"][0].keys()
+    assert graphc("profile", "step.gir", "--random", 0, "--size", "batch=8", "--calls", 0)[0] != 0
 
 
 def test_compare_and_its_status(graphc, monkeypatch):

@@ -19,14 +19,14 @@ _LIBM = (
 )  # fmt: skip
 
 #: The external symbols that generated code may use: C's memory functions, libm in both precisions, and what a
-#: thread pool needs.
+#: thread pool and a profile need.
 EXTERNAL_SYMBOLS: tuple[str, ...] = (
     "memcpy", "memmove", "memset", "memcmp", "bcmp", "abort",
     *_LIBM, *(name + "f" for name in _LIBM),
     "pthread_create", "pthread_join", "pthread_detach", "pthread_self",
     "pthread_mutex_init", "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_unlock",
     "pthread_cond_init", "pthread_cond_wait", "pthread_cond_signal", "pthread_cond_broadcast",
-    "sched_yield",
+    "sched_yield", "clock_gettime",
 )  # fmt: skip
 
 

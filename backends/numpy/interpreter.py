@@ -6,14 +6,18 @@ change only after everything is computed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from graphc.ir.evaluate import evaluate
+from graphc.analysis.cost import number_of_bytes
+from graphc.backends.base import StepTime
+from graphc.ir.evaluate import evaluate, evaluate_tensor
 from graphc.ir.graph import Graph
-from graphc.ir.opdef import OPS
+from graphc.ir.opdef import OPS, Trait
+from graphc.ir.tensor import Tensor
 
 
 class InterpretedGraph:
@@ -29,7 +33,39 @@ class InterpretedGraph:
 
     def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The outputs for checked arrays; then the updates are stored."""
-        values = [np.array(v, order="C", copy=True) for v in evaluate(self.graph, arrays)]
+        return self._finished(evaluate(self.graph, arrays))
+
+    def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
+        """A call with a clock around each tensor."""
+        times: list[StepTime] = []
+        began = time.perf_counter()
+
+        def each(tensor: Tensor, operands: Sequence[Any], sizes: Mapping[str, int]) -> Any:
+            start = time.perf_counter()
+            value = evaluate_tensor(tensor, operands, sizes)
+            end = time.perf_counter()
+            times.append(StepTime(tensor, "host", start - began, end - start))
+            return value
+
+        return self._finished(evaluate(self.graph, arrays, each=each)), times
+
+    def arena_bytes(self, sizes: Mapping[str, int]) -> int:
+        """The peak of what is computed and still needed."""
+        live = peak = 0
+        held: dict[Tensor, int] = {}
+        last_uses, kept = self.graph.last_uses, self.graph.kept
+        for place, tensor in enumerate(self.graph.tensors):
+            if not tensor.op.has(Trait.SOURCE):
+                held[tensor] = number_of_bytes(tensor, sizes)
+                live += held[tensor]
+            peak = max(peak, live)
+            for operand in set(tensor.inputs):
+                if last_uses[operand] == place and operand not in kept:
+                    live -= held.pop(operand, 0)
+        return peak
+
+    def _finished(self, roots: Sequence[Any]) -> list[np.ndarray]:
+        values = [np.array(v, order="C", copy=True) for v in roots]
         count = len(self.graph.outputs)
         for (variable, _), value in zip(self.graph.updates, values[count:]):
             variable.storage[...] = value  # type: ignore[attr-defined]
