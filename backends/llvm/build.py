@@ -20,7 +20,8 @@ from graphc.backends.llvm.entry import Entries
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.library import link, module_text, symbol_of
 from graphc.backends.llvm.linked import Linked
-from graphc.backends.llvm.plan import Plan, Step, describe_plan, plan
+from graphc.backends.llvm.plan import describe_plan, plan
+from graphc.backends.llvm.steps import Plan, Scan, Step
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
 
@@ -34,13 +35,12 @@ class Build:
         segments: as those of `Entries`.
     """
 
-    def __init__(self, graph: Graph, threads: int) -> None:
+    def __init__(self, graph: Graph, threads: int, entries: type[Entries] = Entries) -> None:
         self.plan: Plan = plan(graph)
         self._symbols: dict[Kernel, str] = {}
-        for step in self.plan.steps:
-            if step.kernel is not None and step.kernel not in self._symbols:
-                self._symbols[step.kernel] = symbol_of(step.kernel.function)
-        self._entries = Entries(self.plan, self._symbols, threads)
+        for kernel in self.plan.kernels:
+            self._symbols[kernel] = symbol_of(kernel.function)
+        self._entries = entries(self.plan, self._symbols, threads)
         self.segments = self._entries.segments
         self.blueprint = _blueprint(self.plan, self._entries)
 
@@ -68,7 +68,7 @@ class Build:
 
 def _blueprint(found: Plan, entries: Entries) -> Blueprint:
     lives = found.lifetimes()
-    kernels = [step.kernel for step in found.steps if step.kernel is not None]
+    kernels = found.kernels
     return Blueprint(
         tuple(Place(b.kind, b.number, b.type, lives.get(b)) for b in found.buffers),
         tuple(Scratch(k.scratch_bytes, k.split is not None) for k in kernels if k.scratch_bytes != 0),
@@ -82,6 +82,11 @@ def _work(steps: Sequence[Step]) -> Size:
     """A rough count of what a call does: bytes moved, and two for each multiply-add of a matrix product."""
     total: Size = 0
     for step in steps:
+        if step.nested is not None:
+            turns = step.nested.length if isinstance(step.nested, Scan) else 1
+            for plan in step.nested.plans:
+                total = total + _work(plan.steps) * turns
+            continue
         for buffer in (*step.operands, *step.results):
             total = total + buffer.nbytes
         if step.tensor.op.name == "matmul":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from graphc.backends.llvm import abi
 from graphc.backends.llvm.call import FREE, NEXT, RELEASE, SIZES, Signature
 from graphc.backends.llvm.emitter import NULL, Builder, Value
+from graphc.backends.llvm.interrupts import INTERRUPTED
 from graphc.ir.dims import Dim
 from graphc.ir.types import TensorType
 
@@ -50,6 +51,9 @@ class _CallBuilder:
         self._give_back(record, frame)
         with b.if_(b.icmp("ne", failed, 0), likely=False):
             self._release(outputs)
+            with b.if_(b.icmp("eq", failed, INTERRUPTED)):
+                b.call("void", "graphc_restore")
+                b.ret(NULL)
             self._slow()
         b.ret(self._packed(outputs))
         return b

@@ -3,7 +3,8 @@
     i64 @entry0(ptr buffers, ptr sizes, ptr error)
 
 `buffers` is a table of addresses, one per buffer of the plan and then one for scratch; `sizes` a table of the
-numbers that kernels and copies need. The result is 0, or 1 + the number of the step that failed.
+numbers that kernels and copies need. The result is 0, 1 + the number of the step that failed, or
+`INTERRUPTED`.
 
 Invariant: an entry holds no address of data, so its text depends on the plan only.
 """
@@ -13,14 +14,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.backends.llvm.emitter import Builder, Value
-from graphc.backends.llvm.kernel import Kernel, Split, scratch_stride
-from graphc.backends.llvm.plan import Buffer, Copy, Plan, Step
+from graphc.backends.llvm.float_environment import default_environment
+from graphc.backends.llvm.interrupts import Polling
+from graphc.backends.llvm.kernel import Kernel, Split
+from graphc.backends.llvm.memory import scratch_stride
+from graphc.backends.llvm.steps import Buffer, Cond, Copy, Plan, Scan, State, Step, While
 from graphc.ir.dims import Size
 
 #: A part that threads share should take about 4 us, in the units of `Split.weight`.
 PART = 1 << 16
+#: ... and a long kernel's parts no longer than about 2 ms, since it can be interrupted only between them.
+LONGEST_PART = 1 << 25
 #: More parts than threads let a thread that is held up leave the rest to the others.
 PARTS_PER_THREAD = 8
+
+_PARAMS = (("buffers", "ptr"), ("sizes", "ptr"), ("error", "ptr"))
+
+
+def _in_default_environment(name: str, steps: Builder) -> Builder:
+    """A function that calls this one under IEEE's floating-point settings, whatever the caller's are."""
+    b = Builder(name, _PARAMS, "i64")
+    with default_environment(b):
+        result = b.call("i64", steps.name, *b.params)
+    b.ret(result)
+    return b
 
 
 class Entries:
@@ -43,32 +60,59 @@ class Entries:
         self.sizes: dict[Size, int] = {}
         self.segments: list[str | Step] = []
         self.functions: list[Builder] = []
+        self._polling: Polling | None = None
         self._write()
 
     def _write(self) -> None:
         pending: list[tuple[int, Step] | Copy] = list(self.plan.before)
-        for number, step in enumerate(self.plan.steps):
-            if step.kernel is None:
+        number = 0
+        for step in self.plan.steps:
+            if step.is_host:
                 self._flush(pending)
                 self.segments.append(step)
                 pending = []
             else:
                 pending.append((number, step))
+            number += step.numbers
         self._flush([*pending, *self.plan.after])
 
     def _flush(self, items: Sequence[tuple[int, Step] | Copy]) -> None:
         if not items:
             return
         name = f"entry{len(self.segments)}"
-        b = Builder(name, [("buffers", "ptr"), ("sizes", "ptr"), ("error", "ptr")], "i64")
-        for item in items:
+        b = Builder(f"{name}_steps", _PARAMS, "i64")
+        self._polling = Polling(b) if len(items) > 1 or self._has_loop(items) else None
+        for position, item in enumerate(items):
             if isinstance(item, Copy):
-                b.memcpy(self._buffer(b, item.target), self._buffer(b, item.source), self._size(b, item.source.nbytes))
-            else:
-                self._call(b, *item)
+                self._copy(b, item.source, item.target)
+                continue
+            number, step = item
+            if step.writes_variables:
+                self._polling = None  # from here on all of it is done
+            elif self._polling is not None and position:
+                self._polling.poll()
+            self._step(b, number, step)
         b.ret(b.i64(0))
-        self.functions.append(b)
+        self.functions += [b, _in_default_environment(name, b)]
         self.segments.append(name)
+
+    @staticmethod
+    def _has_loop(items: Sequence[tuple[int, Step] | Copy]) -> bool:
+        return any(not isinstance(item, Copy) and item[1].nested is not None for item in items)
+
+    def _copy(self, b: Builder, source: Buffer, target: Buffer) -> None:
+        b.memcpy(self._buffer(b, target), self._buffer(b, source), self._size(b, source.nbytes))
+
+    def _step(self, b: Builder, number: int, step: Step) -> None:
+        """The code of a native step whose number is this."""
+        if step.nested is None:
+            self._call(b, number, step)
+        elif isinstance(step.nested, Scan):
+            self._scan(b, number, step.nested)
+        elif isinstance(step.nested, While):
+            self._while(b, number, step.nested)
+        else:
+            self._cond(b, number, step.nested)
 
     def _call(self, b: Builder, number: int, step: Step) -> None:
         kernel = step.kernel
@@ -91,11 +135,102 @@ class Entries:
         with b.if_(b.icmp("ne", failed, 0), likely=False):
             b.ret(b.i64(number + 1))
 
+    # ---- loops and branches ------------------------------------------------------------------------------
+
+    def _body(self, b: Builder, number: int, plan: Plan) -> int:
+        """The steps and copies of a body, of which the first has this number; the number after them."""
+        for step in plan.steps:
+            self._step(b, number, step)
+            number += step.numbers
+        for copy in plan.after:
+            self._copy(b, copy.source, copy.target)
+        return number
+
+    def _scan(self, b: Builder, number: int, scan: Scan) -> None:
+        length = self._size(b, scan.length)
+        for view in scan.views:
+            start = self._buffer(b, view.history)
+            row_bytes = self._size(b, view.history.row_bytes)
+            self._bind(b, view.buffer, b.offset(start, row_bytes) if view.skips_first else start)
+        for state in scan.states:
+            if state.history is not None:  # the first state begins it, or ends it
+                start = self._buffer(b, state.history)
+                place = b.mul(length, self._size(b, state.first.nbytes)) if scan.is_reversed else b.i64(0)
+                b.memcpy(b.offset(start, place), self._buffer(b, state.first), self._size(b, state.first.nbytes))
+        self._begin(b, scan.states)
+        with b.loop(0, length) as loop:
+            row = b.sub(b.sub(length, 1), loop.index) if scan.is_reversed else loop.index
+            for whole, part in scan.slices:
+                self._bind(b, part, b.offset(self._buffer(b, whole), b.mul(row, self._size(b, part.nbytes))))
+            if self._polling is not None:
+                self._polling.poll()
+            self._take_turns(b, scan.states, loop.index)
+            self._body(b, number + 1, scan.plan)
+            self._advance(b, scan.states)
+        self._end(b, scan.states)
+
+    def _while(self, b: Builder, number: int, loop: While) -> None:
+        self._begin(b, loop.states)
+        with b.forever([b.i64(0)]) as trips:
+            (trip,) = trips.carried
+            if loop.limit is not None:
+                trips.exit_if(b.icmp("sge", trip, loop.limit), trip)
+            if self._polling is not None:
+                self._polling.poll()
+            following = self._body(b, number + 1, loop.condition)
+            trips.exit_if(b.icmp("eq", b.load("i8", self._buffer(b, loop.go)), 0), trip)
+            self._take_turns(b, loop.states, trip)
+            self._body(b, following, loop.plan)
+            self._advance(b, loop.states)
+            trips.next(b.add(trip, 1))
+        self._end(b, loop.states)
+
+    def _cond(self, b: Builder, number: int, cond: Cond) -> None:
+        pred = b.load("i8", self._buffer(b, cond.pred))
+        following = number + 1 + sum(step.numbers for step in cond.then.steps)
+        with b.if_else(b.icmp("ne", pred, 0)) as choice:
+            for side, plan, first, bound in (
+                (choice.then, cond.then, number + 1, cond.bound[0]),
+                (choice.otherwise, cond.otherwise, following, cond.bound[1]),
+            ):
+                with side:
+                    for result, buffer in bound:
+                        self._bind(b, buffer, self._buffer(b, result))
+                    self._body(b, first, plan)
+
+    def _begin(self, b: Builder, states: Sequence[State]) -> None:
+        for state in states:
+            self._bind(b, state.present, self._buffer(b, state.first))
+
+    def _take_turns(self, b: Builder, states: Sequence[State], trip: Value) -> None:
+        """Where this step writes the states that are in no stack: not where they are read."""
+        is_odd = b.icmp("ne", b.and_(trip, 1), 0)
+        for state in states:
+            if state.spare:
+                even, odd = (self._buffer(b, spare) for spare in state.spare)
+                self._bind(b, state.new, b.select(is_odd, odd, even))
+
+    def _advance(self, b: Builder, states: Sequence[State]) -> None:
+        for address, state in [(self._buffer(b, state.new), state) for state in states]:
+            self._bind(b, state.present, address)
+
+    def _end(self, b: Builder, states: Sequence[State]) -> None:
+        for state in states:
+            if state.last is not None:
+                self._copy(b, state.present, state.last)
+
+    def _bind(self, b: Builder, buffer: Buffer, address: Value) -> None:
+        """Let a bound buffer be at an address, from now on."""
+        b.store(address, b.gep(b.param("buffers"), self.slot[id(buffer)], "i64"))
+
     # ---- threads -----------------------------------------------------------------------------------------
 
     def _is_shared(self, kernel: Kernel) -> bool:
-        """Whether threads may share the kernel: not if it can fail, since its first failure is to be named."""
-        return self.threads > 1 and kernel.split is not None and not kernel.sites
+        """Whether the pool may run it in parts: not if it can fail, since its first failure is to be named.
+
+        With one thread too: between parts, a long kernel can be interrupted.
+        """
+        return kernel.split is not None and not kernel.sites
 
     def _turns(self, b: Builder, split: Split) -> Value:
         turns = b.i64(1)
@@ -112,8 +247,11 @@ class Entries:
         self.is_shared = True
         granules = b.udiv(b.add(turns, kernel.split.granule - 1), kernel.split.granule)
         work = b.mul(turns, self._size(b, kernel.split.weight))
-        parts = b.intrinsic("smin", granules, b.udiv(work, PART))
-        parts = b.intrinsic("smin", parts, PARTS_PER_THREAD * self.threads)
+        most = PARTS_PER_THREAD * self.threads if self.threads > 1 else 0
+        shared = b.intrinsic("smin", b.udiv(work, PART), most) if most else b.i64(0)
+        long = b.udiv(work, LONGEST_PART)
+        parts = b.intrinsic("smin", granules, b.intrinsic("smax", shared, long))
+        polls = b.zext(b.icmp("sgt", long, most), "i64") if self._polling is not None else b.i64(0)
         with b.if_else(b.icmp("sgt", parts, 1)) as choice:
             with choice.then:
                 task = self._task(f"task{number}", step, kernel)
@@ -121,7 +259,9 @@ class Entries:
                 b.store(b.param("buffers"), context)
                 b.store(b.param("sizes"), b.gep(context, 1, "ptr"))
                 pool = Value("ptr", "@graphc_pool")
-                b.call("void", "graphc_parallel", pool, Value("ptr", f"@{task}"), context, parts)
+                stopped = b.call("i64", "graphc_parallel", pool, Value("ptr", f"@{task}"), context, parts, polls)
+                if self._polling is not None:
+                    self._polling.leave_if(b.icmp("ne", stopped, 0))
             with choice.otherwise:
                 b.call("void", self.symbols[kernel], *arguments)
 

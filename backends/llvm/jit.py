@@ -62,17 +62,19 @@ def compile_modules(
     return [library for library, _ in found if library is not None]
 
 
-def compile_own(name: str, exports: tuple[str, ...], text: Callable[[], str]) -> Library:
+def compile_own(
+    name: str, exports: tuple[str, ...], text: Callable[[], str], symbols: Mapping[str, int] | None = None
+) -> Library:
     """A module of graphc's own, whose text is always the same and made only if the disk cache lacks its code."""
     words = fingerprint()
     if words is None:
-        return compile_module(text(), exports)
-    library, outcome = load_cached(key_of(name, exports, 2, words), exports)
+        return compile_module(text(), exports, symbols=symbols)
+    library, outcome = load_cached(key_of(name, exports, 2, words), exports, symbols)
     if library is not None:
         return library
     from graphc.backends.llvm.codegen import emit_object  # brings LLVM along
 
-    return _load_and_keep(outcome, emit_object(text()), exports)
+    return _load_and_keep(outcome, emit_object(text()), exports, symbols)
 
 
 def load_cached(

@@ -10,8 +10,8 @@ after its last read and after everything that can fail.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from graphc.analysis.loops import fusible
 from graphc.analysis.users import users
@@ -20,107 +20,15 @@ from graphc.backends.llvm.kernels import KERNELS
 from graphc.backends.llvm.kernels.loop_shape import reads_in_place
 from graphc.backends.llvm.kernels.loops import build_loops
 from graphc.backends.llvm.kernels.matmul import matmul_kernel
+from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.total_reductions import in_two_steps
-from graphc.ir.dims import Size
+from graphc.backends.llvm.kernels.transposition import transposition_kernel
+from graphc.backends.llvm.nesting import Nesting
+from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Plan, Scan, Step
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.opdef import OPS
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType, TupleType
-
-
-@dataclass(eq=False)
-class Buffer:
-    """A stretch of memory that holds one tensor, and others that are reshapes of it.
-
-    Attributes:
-        type: dtype and shape of what was first put there.
-        kind: whose memory it is: "input", "variable", "constant", "output" or "arena".
-        number: which input, variable, ... it is.
-        label: the tensor's name in the plan's text.
-    """
-
-    type: TensorType
-    kind: str
-    number: int
-    label: str = ""
-
-    @property
-    def nbytes(self) -> Size:
-        """How many bytes it has."""
-        return self.type.size * self.type.dtype.itemsize
-
-
-@dataclass(eq=False)
-class Step:
-    """A kernel call or a host step.
-
-    Attributes:
-        tensor: what is computed.
-        operands: where its operands are.
-        results: where its results go.
-        kernel: the native function; None for a host step.
-        body: the loop nest's graph, for kernels made from one.
-    """
-
-    tensor: Tensor
-    operands: list[Buffer]
-    results: list[Buffer]
-    kernel: Kernel | None
-    body: Graph | None = None
-
-    @property
-    def may_fail(self) -> bool:
-        """Whether a call of the step can end in an error."""
-        return self.kernel is None or bool(self.kernel.sites)
-
-
-@dataclass(eq=False)
-class Copy:
-    """Bytes moved between buffers."""
-
-    source: Buffer
-    target: Buffer
-
-
-@dataclass
-class Plan:
-    """Steps and buffers of a graph; see the module docstring.
-
-    Attributes:
-        before: copies that must run before the steps: results that are inputs, variables or constants.
-        steps: kernels and host steps, in order.
-        after: copies that run when everything is computed: doubled results, and updates.
-        buffers: every buffer, each once.
-    """
-
-    graph: Graph
-    before: list[Copy] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    after: list[Copy] = field(default_factory=list)
-    buffers: list[Buffer] = field(default_factory=list)
-
-    @property
-    def host_steps(self) -> list[Step]:
-        """The steps that run in Python."""
-        return [s for s in self.steps if s.kernel is None]
-
-    def lifetimes(self) -> dict[Buffer, tuple[int, int]]:
-        """For each arena buffer, the first and the last step that need it."""
-        found: dict[Buffer, tuple[int, int]] = {}
-
-        def touch(buffer: Buffer, at: int) -> None:
-            if buffer.kind == "arena":
-                first, last = found.get(buffer, (at, at))
-                found[buffer] = (min(first, at), max(last, at))
-
-        for copy in self.before:
-            touch(copy.target, 0)
-        for number, step in enumerate(self.steps):
-            for buffer in (*step.operands, *step.results):
-                touch(buffer, number)
-        for copy in self.after:
-            touch(copy.source, len(self.steps))
-        return found
 
 
 def plan(graph: Graph) -> Plan:
@@ -129,7 +37,9 @@ def plan(graph: Graph) -> Plan:
 
 
 class _Planner:
-    def __init__(self, graph: Graph) -> None:
+    """Plans a graph, or a body of one of its loops and branches, which is `inside` the planner of the program."""
+
+    def __init__(self, graph: Graph, inside: _Planner | None = None) -> None:
         self.graph = graph
         self.users = users(graph)
         self.roots = set(graph.roots)
@@ -137,6 +47,8 @@ class _Planner:
         self.place: dict[Tensor, Buffer] = {}
         self.items: dict[Tensor, list[Buffer]] = {}
         self.counts: dict[str, int] = {}
+        if inside is not None:
+            self.counts, self.found.buffers = inside.counts, inside.found.buffers
 
     def run(self) -> Plan:
         graph = self.graph
@@ -179,6 +91,9 @@ class _Planner:
         return swaps and bool(using) and all(u.op.name == "matmul" for u in using)
 
     def _add_step(self, tensor: Tensor) -> None:
+        if tensor.op.name in ("scan", "while_loop", "cond"):
+            self._add_nested(tensor)
+            return
         kernel, body, operands = self._kernel(tensor)
         types = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
         # A body may give one tensor as several results; it is computed and stored once.
@@ -191,6 +106,33 @@ class _Planner:
         else:
             self.place[tensor] = results[0]
         self.found.steps.append(Step(tensor, operands, results, kernel, body))
+
+    def _add_nested(self, tensor: Tensor) -> None:
+        """The step of a loop or branch; a host step if its body holds one."""
+        assert isinstance(tensor.type, TupleType)
+        read = {user.attrs["index"] for user in self.users[tensor]}
+        operands = [self.place[t] for t in tensor.inputs]
+        places = {i: self._buffer(type_, "arena", tensor.hint or "") for i, type_ in enumerate(tensor.type.items)}
+        self.items[tensor] = list(places.values())
+        count = len(self.found.buffers)
+        used = {i: place for i, place in places.items() if i in read}
+        nested = Nesting(operands, used, self._buffer, self._plan_body).of(tensor)
+        if any(plan.host_steps for plan in nested.plans):
+            del self.found.buffers[count:]
+            for place in places.values():
+                place.kind, place.within = "arena", None
+            self.found.steps.append(Step(tensor, operands, list(places.values()), None))
+        else:
+            self.found.steps.append(Step(tensor, operands, list(used.values()), None, None, nested))
+
+    def _plan_body(self, body: Graph, parameters: Sequence[Buffer]) -> tuple[Plan, list[Buffer]]:
+        """The plan of a body whose parameters are in these buffers, and where its results are."""
+        planner = _Planner(body, self)
+        planner.place.update(zip(body.inputs, parameters))
+        for tensor in body.tensors:
+            if tensor not in planner.place:
+                planner._put(tensor)
+        return planner.found, [planner.place[output] for output in body.outputs]
 
     def _kernel(self, tensor: Tensor) -> tuple[Kernel | None, Graph | None, list[Buffer]]:
         name = tensor.op.name
@@ -206,12 +148,26 @@ class _Planner:
             body = tensor.attrs["body"]
             body = replace(body, outputs=tuple(dict.fromkeys(body.outputs)))
             return self._nest(tensor, body, [self.place[t] for t in tensor.inputs])
+        if name == "permute_dims" and (transposition := transposition_kernel(tensor)):
+            return transposition, None, [self.place[tensor.inputs[0]]]
         if fusible(tensor):
             body, operands = single_op_body(tensor)
             return self._nest(tensor, body, [self.place[t] for t in operands])
         operands = list(tensor.inputs)
         builder = KERNELS.get(name)
-        return builder(tensor) if builder else None, None, [self.place[t] for t in operands]
+        built = builder(tensor) if builder else None
+        if isinstance(built, tuple):
+            return self._staged(tensor, built)
+        return built, None, [self.place[t] for t in operands]
+
+    def _staged(self, tensor: Tensor, stages: Sequence[Stage]) -> tuple[Kernel, None, list[Buffer]]:
+        """The last kernel of an op that takes several, after a step for each of the others."""
+        known = [self.place[t] for t in tensor.inputs]
+        for stage in stages[:-1]:
+            made = self._buffer(stage.result, "arena", "stage")
+            self.found.steps.append(Step(tensor, [known[i] for i in stage.operands], [made], stage.kernel))
+            known.append(made)
+        return stages[-1].kernel, None, [known[i] for i in stages[-1].operands]
 
     def _nest(self, tensor: Tensor, body: Graph, operands: list[Buffer]) -> tuple[Kernel, Graph, list[Buffer]]:
         """The kernel of a loop nest; of a reduction in two steps, the second one, after a step for the first."""
@@ -243,7 +199,7 @@ class _Planner:
                 continue
             target = Buffer(tensor.tensor_type, "output", number, tensor.hint or "")
             self.found.buffers.append(target)
-            copies = self.found.after if source.kind == "output" else self.found.before
+            copies = self.found.after if source.kind in ("output", "bound") else self.found.before
             copies.append(Copy(source, target))
 
     def _place_updates(self) -> None:
@@ -303,15 +259,49 @@ def describe_plan(found: Plan) -> str:
         return ", ".join(names[id(b)] for b in buffers)
 
     lines += [f"  copy  {names[id(c.source)]} -> {names[id(c.target)]}" for c in found.before]
-    for number, step in enumerate(found.steps):
-        where = "host" if step.kernel is None else "call"
+    _describe_steps(found.steps, 0, "  ", lines, listed)
+    lines += [f"  copy  {names[id(c.source)]} -> {names[id(c.target)]}" for c in found.after]
+    return "\n".join(lines) + "\n"
+
+
+def _describe_steps(
+    steps: Sequence[Step], number: int, indent: str, lines: list[str], listed: Callable[[Sequence[Buffer]], str]
+) -> int:
+    """Add the lines of some steps, of which the first has this number, and of what is in them; the next number."""
+    for step in steps:
+        where = "host" if step.is_host else "call" if step.nested is None else "loop"
         what = step.tensor.op.name
         if step.body is not None:
             what += f" ({', '.join(_body_ops(step.body))})"
         operands = listed(step.operands)
-        lines.append(f"  {where} {number:4d}: {listed(step.results)} = {what} {operands}    # {step.tensor.location}")
-    lines += [f"  copy  {names[id(c.source)]} -> {names[id(c.target)]}" for c in found.after]
-    return "\n".join(lines) + "\n"
+        text = f"{indent}{where} {number:4d}: {listed(step.results)} = {what} {operands}"
+        lines.append(f"{text}    # {step.tensor.location}")
+        number += 1
+        if step.nested is not None:
+            lines += _binding_lines(step.nested, indent + "  ", listed)
+            for inner, name in zip(step.nested.plans, step.nested.names):
+                lines.append(f"{indent}  {name}:")
+                number = _describe_steps(inner.steps, number, indent + "    ", lines, listed)
+                lines += [f"{indent}    copy  {listed([c.source])} -> {listed([c.target])}" for c in inner.after]
+            number += 1
+    return number
+
+
+def _binding_lines(
+    nested: Nested, indent: str, listed: Callable[[Sequence[Buffer]], str]
+) -> Iterator[str]:
+    """What a loop carries, and where its rows are."""
+    if isinstance(nested, Scan):
+        order = ", backwards" if nested.is_reversed else ""
+        yield f"{indent}{nested.length} steps{order}"
+        for whole, row in nested.slices:
+            yield f"{indent}row   {listed([row])} of {listed([whole])}"
+    if isinstance(nested, Cond):
+        return
+    for state in nested.states:
+        spare = f", in turn in {listed(state.spare)}" if state.spare else ""
+        last = f", then {listed([state.last])}" if state.last else ""
+        yield f"{indent}state {listed([state.first])} -> {listed([state.present])} -> {listed([state.new])}{spare}{last}"
 
 
 def _buffer_name(buffer: Buffer) -> str:

@@ -7,6 +7,7 @@ the ticket is closed.
 from __future__ import annotations
 
 from graphc.backends.llvm.emitter import NULL, Builder, Module, Value
+from graphc.backends.llvm.float_environment import set_default_environment
 from graphc.backends.llvm.threads import (
     BUSY,
     CONDITION,
@@ -17,6 +18,7 @@ from graphc.backends.llvm.threads import (
     PARTS,
     SLEEPERS,
     STOP,
+    STOPPED,
 )
 
 _CLOSED = 0xFFFFFFFF
@@ -53,7 +55,8 @@ class _PoolBuilder:
         with b.if_(b.icmp("ult", part, parts), [b.const("i1", 0)]) as found:
             _, claimed = b.compare_exchange(pool, ticket, b.add(ticket, 1), "seq_cst", "seq_cst")
             with b.if_(claimed):
-                b.call_pointer("void", function, context, part, parts, worker)
+                with b.if_(b.icmp("eq", b.atomic_load("i64", b.offset(pool, STOPPED), "seq_cst"), 0)):
+                    b.call_pointer("void", function, context, part, parts, worker)
                 _atomic_add(b, b.offset(pool, DONE), 1)
             found.give(b.const("i1", 1))  # a lost race: look again at once
         return found.results[0]
@@ -65,14 +68,21 @@ class _PoolBuilder:
             b.call("i32", "sched_yield")
 
     def _parallel(self) -> None:
-        """void(pool, function, context, parts): run function(context, part, parts, worker) for each part."""
-        b = Builder("graphc_parallel", [("pool", "ptr"), ("function", "ptr"), ("context", "ptr"), ("parts", "i64")])
-        pool, function, context, parts = b.params
+        """i64(pool, function, context, parts, polls): run function(context, part, parts, worker) for each part.
+
+        With `polls`, which is for long parts, a signal's handler that raises ends the job, and the result is 1.
+        """
+        params = [("pool", "ptr"), ("function", "ptr"), ("context", "ptr"), ("parts", "i64"), ("polls", "i64")]
+        b = Builder("graphc_parallel", params, "i64")
+        pool, function, context, parts, polls = b.params
+        is_polling = b.icmp("ne", polls, 0)
         _, free = b.compare_exchange(b.offset(pool, BUSY), b.i64(0), b.i64(1), "seq_cst", "seq_cst")
         with b.if_(b.not_(free)):
             with b.loop(0, parts) as loop:
                 b.call_pointer("void", function, context, loop.index, parts, b.i64(0))
-            b.ret()
+                with b.if_(is_polling), b.if_(b.icmp("ne", b.call("i64", "graphc_poll"), 0), likely=False):
+                    b.ret(b.i64(1))
+            b.ret(b.i64(0))
         ticket = b.atomic_load("i64", pool, "seq_cst")
         job = b.add(b.lshr(ticket, 32), 1)
         b.atomic_store(b.or_(b.shl(job, 32), _CLOSED), pool, "seq_cst")
@@ -81,6 +91,7 @@ class _PoolBuilder:
         b.store(context, b.offset(pool, CONTEXT))
         b.store(parts, b.offset(pool, PARTS))
         b.atomic_store(b.i64(0), b.offset(pool, DONE), "seq_cst")
+        b.atomic_store(b.i64(0), b.offset(pool, STOPPED), "seq_cst")
         b.atomic_store(b.shl(job, 32), pool, "seq_cst")
         with b.if_(b.icmp("ne", b.atomic_load("i64", b.offset(pool, SLEEPERS), "seq_cst"), 0)):
             b.call("i32", "pthread_mutex_lock", b.offset(pool, MUTEX))
@@ -88,18 +99,23 @@ class _PoolBuilder:
             b.call("i32", "pthread_mutex_unlock", b.offset(pool, MUTEX))
         with b.forever() as taking:
             taking.exit_if(b.not_(self._take_part(b, pool, b.i64(0))))
+            with b.if_(is_polling), b.if_(b.icmp("ne", b.call("i64", "graphc_poll"), 0), likely=False):
+                b.atomic_store(b.i64(1), b.offset(pool, STOPPED), "seq_cst")
             taking.next()
         with b.forever([b.i64(1)]) as waiting:
             done = b.atomic_load("i64", b.offset(pool, DONE), "seq_cst")
             waiting.exit_if(b.icmp("eq", done, parts))
             self._pause(b, waiting.carried[0])
             waiting.next(b.add(waiting.carried[0], 1))
+        stopped = b.atomic_load("i64", b.offset(pool, STOPPED), "seq_cst")
         b.atomic_store(b.i64(0), b.offset(pool, BUSY), "seq_cst")
+        b.ret(stopped)
         self.module.add(b)
 
     def _worker(self) -> None:
         """ptr(argument): a thread's life; the argument points to the pool's address and the worker's number."""
         b = Builder("graphc_worker", [("argument", "ptr")], "ptr")
+        set_default_environment(b)
         pool = b.load("ptr", b.param("argument"))
         number = b.load("i64", b.gep(b.param("argument"), 1, "i64"))
         with b.forever([b.i64(0)]) as life:

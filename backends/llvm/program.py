@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.backends.llvm import abi, stored_program
+from graphc.backends.base import StepTime
+from graphc.backends.llvm import abi, interrupts, stored_program
 from graphc.backends.llvm.blueprint import Blueprint
 from graphc.backends.llvm.call import NativeCall, Signature
 from graphc.backends.llvm.frames import Frame, Frames
+from graphc.backends.llvm.interrupts import INTERRUPTED, raise_interrupt
 from graphc.backends.llvm.linked import Linked, link_stored
+from graphc.backends.llvm.memory import layout
 from graphc.backends.llvm.threads import pool, thread_count
 from graphc.errors import GraphcError, IndexOutOfBoundsError
 from graphc.ir import dims
+from graphc.ir.bodies import bodies_of
 from graphc.ir.evaluate import evaluate_tensor
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Variable
@@ -29,7 +33,8 @@ from graphc.ir.types import TupleType
 if TYPE_CHECKING:
     from graphc.backends.llvm.build import Build
     from graphc.backends.llvm.kernel import Site
-    from graphc.backends.llvm.plan import Plan, Step
+    from graphc.backends.llvm.steps import Plan, Step
+    from graphc.backends.llvm.timed import TimedProgram
 
 #: Ops with one index operand for each indexed axis.
 INDEXED_BY_AXIS = frozenset({"gather", "scatter_add", "scatter_set"})
@@ -49,6 +54,7 @@ class Program:
 
     def __init__(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> None:
         self.graph = graph
+        self._container, self._opt_level = container, opt_level
         self._threads = thread_count()
         self._variables = [v for v in graph.variables if isinstance(v, Variable)]
         self._constants = _constants(graph)
@@ -100,7 +106,7 @@ class Program:
     def _data(self, blueprint: Blueprint, container: type | None) -> dict[str, int]:
         """The addresses of what the code names beyond functions; the native call's tables are made here."""
         self._blueprint = blueprint
-        found: dict[str, int] = {}
+        found = dict(interrupts.symbols())
         if blueprint.uses_pool:
             found |= pool().symbols
             pool().start()
@@ -128,6 +134,20 @@ class Program:
         if self._native is None:
             return None
         return self._native.builtin(self._linked.addresses["call"], fallback, self.graph.name)
+
+    def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
+        """A call with a clock around each step."""
+        return self._timed.timed(arrays)
+
+    @cached_property
+    def _timed(self) -> TimedProgram:
+        from graphc.backends.llvm.timed import TimedProgram  # brings LLVM along
+
+        return TimedProgram(self.graph, self._container, self._opt_level)
+
+    def arena_bytes(self, sizes: Mapping[str, int]) -> int:
+        """The peak of memory for intermediates, scratch memory included."""
+        return layout(self._blueprint, sizes, self._threads).total
 
     # ---- calls -------------------------------------------------------------------------------------------
 
@@ -157,6 +177,8 @@ class Program:
         for segment in self._runs:
             if callable(segment):
                 failed = segment(frame.table, frame.numbers, frame.error)
+                if failed == INTERRUPTED:
+                    raise_interrupt()
                 if failed:
                     raise self._failure(failed - 1, frame)
             else:
@@ -192,7 +214,7 @@ class Program:
 
     def _failure(self, number: int, frame: Frame) -> GraphcError:
         """The error that a kernel's record stands for."""
-        kernel = self.plan.steps[number].kernel
+        kernel = self.plan.numbered[number].kernel
         assert kernel is not None
         site: Site = kernel.sites[frame.error[0]]
         tensor = site.tensor
@@ -220,9 +242,16 @@ def _symbols(graph: Graph) -> dict[str, tuple[int, int]]:
 
 
 def _constants(graph: Graph) -> list[np.ndarray]:
-    """The arrays of the plan's constant buffers, in its order."""
+    """The arrays of the plan's constant buffers, in its order; a body's before what comes after its loop."""
     inputs = set(graph.inputs)
-    return [np.ascontiguousarray(t.attrs["value"]) for t in graph.tensors if t.op.name == "const" and t not in inputs]
+    found = []
+    for tensor in graph.tensors:
+        if tensor.op.name == "const" and tensor not in inputs:
+            found.append(np.ascontiguousarray(tensor.attrs["value"]))
+        elif tensor.op.name != "fused":
+            for body in bodies_of(tensor).values():
+                found += _constants(body)
+    return found
 
 
 class _Artifacts(Mapping[str, str]):

@@ -26,6 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
+from graphc.backends.llvm import interrupts
 from graphc.backends.llvm.jit import compile_own
 from graphc.backends.llvm.loader import Library
 from graphc.backends.llvm.symbols import external_addresses
@@ -34,6 +35,7 @@ from graphc.errors import FlagError
 # Byte offsets in the pool's memory; what different threads write lies in different cache lines.
 TICKET, DONE, BUSY, SLEEPERS, STOP = 0, 128, 256, 384, 512
 FUNCTION, CONTEXT, PARTS = 640, 648, 656
+STOPPED = 768  # whether the job's other parts are not to be run
 MUTEX, CONDITION, _BYTES = 896, 1024, 1280
 
 _LIMIT = 64
@@ -46,7 +48,9 @@ class Pool:
         self.threads = threads
         self._memory = (ctypes.c_uint8 * (_BYTES + 128))()
         self.address = (ctypes.addressof(self._memory) + 127) // 128 * 128
-        self._library: Library = compile_own("thread pool", ("graphc_parallel", "graphc_worker"), _pool_text)
+        self._library: Library = compile_own(
+            "thread pool", ("graphc_parallel", "graphc_worker"), _pool_text, interrupts.symbols()
+        )
         self._lock = threading.Lock()
         self._running: list[ctypes.c_uint64] = []
         self._arguments: list[ctypes.Array[ctypes.c_int64]] = []

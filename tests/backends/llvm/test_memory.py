@@ -8,7 +8,7 @@ from graphc.backends.llvm import memory
 from graphc.backends.llvm.blueprint import Blueprint, Place, Scratch
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.memory import ALIGNMENT, aligned_bytes
-from graphc.backends.llvm.plan import Buffer, Copy, Plan, Step
+from graphc.backends.llvm.steps import Buffer, Copy, Plan, Step
 from graphc.ir import dims
 from graphc.ir.types import DTYPES, TensorType
 
