@@ -43,8 +43,14 @@ class Executable(Protocol):
         """Texts for inspection: "plan" always; "llvm", "asm" and "cache" where there is machine code."""
         ...
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The outputs, as fresh arrays; variables are updated, all of them or, if an op fails, none."""
+    def __call__(
+        self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """The outputs; variables are updated, all of them or, if an op fails, none.
+
+        Outputs are fresh arrays, or those of `out` where it is given and has one: of the output's dtype and shape,
+        C-contiguous, and sharing no memory with anything that the call reads.
+        """
         ...
 
     def native_call(self, fallback: Callable[..., Any]) -> Callable[..., Any] | None:

@@ -280,7 +280,7 @@ from its own operands, and the first pass that changes the interpreter's values,
 Shares of the peak are of what this processor was measured to do: multiply-adds, or bytes to and from memory.""")
     _add_passes(profiled)
     _add_feeds(profiled)
-    profiled.add_argument("--calls", type=int, metavar="N", help="time this many calls (default: half a second of them)")
+    profiled.add_argument("--calls", type=int, metavar="N", help="time this many calls (default: half a second)")
     profiled.add_argument("--trace", metavar="FILE.json", help="also write one call as a Chrome trace")
 
     drawn = _command(commands, "draw", _draw, "draw a graph as an SVG picture", """\

@@ -43,6 +43,10 @@ class Feeder:
         self._check_sizes(arrays)
         return arrays
 
+    def has_input(self, name: str) -> bool:
+        """Whether an input is called so."""
+        return name in self._position
+
     def _in_order(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         inputs = self.graph.inputs
         if not kwargs and len(args) == len(inputs):

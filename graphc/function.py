@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import itertools
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from graphc import flags
-from graphc.backends import Backend, Executable, backend_named
+from graphc.backends import Backend, Executable, StepTime, backend_named
 from graphc.errors import ArgumentError, DTypeError, GraphError, ShapeError, nearest
 from graphc.feed import Feeder
 from graphc.inspect.debug import print_debug
@@ -31,9 +34,13 @@ from graphc.ir.text import print_graph, tensor_names
 from graphc.ops.assignment import lift_assignments
 from graphc.passes.fuse import explain
 from graphc.passes.manager import Trace, optimise
+from graphc.results import Results
 from graphc.structure import Structure, flatten, unflatten
 
-Updates = Mapping[Tensor, Any] | Sequence[tuple[Tensor, Any]]
+if TYPE_CHECKING:
+    from graphc.inspect.profile import Profile
+
+Updates = Mapping[Variable, Any] | Mapping[Tensor, Any] | Sequence[tuple[Tensor, Any]]
 
 
 class Function:
@@ -45,6 +52,7 @@ class Function:
         trace: the graph after each pass, with times.
         backend: the backend's name.
         compilations: how many times code was generated for this function so far.
+        compile_milliseconds: how long the backend took.
     """
 
     def __init__(
@@ -62,7 +70,9 @@ class Function:
         self._executable = self._compile(backend, opt_level)
 
     def _compile(self, backend: Backend, opt_level: int | None) -> Executable:
+        start = time.perf_counter()
         executable = backend.compile(self.optimized, _container(self._structure), opt_level)
+        self.compile_milliseconds = 1e3 * (time.perf_counter() - start)
         self.compilations += 1
         return executable
 
@@ -70,6 +80,11 @@ class Function:
     def name(self) -> str:
         """The function's name, as printed in dumps and errors."""
         return self.graph.name
+
+    @property
+    def structure(self) -> Structure:
+        """What a call returns, with the tensors of `graph.outputs` in place of their arrays."""
+        return self._structure
 
     @property
     def artifacts(self) -> Mapping[str, str]:
@@ -80,19 +95,32 @@ class Function:
         """The outputs; see `call`. Where there is a native call, `_with_native_call` puts that here instead."""
         return self.call(*args, **kwargs)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         """The outputs for these arrays, in the structure that was asked for; updates are stored.
 
+        Args:
+            args, kwargs: the inputs, by position or by name.
+            out: arrays for the results, nested as the outputs are; they are what is returned. Where one is not
+                C-contiguous, or shares memory with an input, the result is computed elsewhere and copied.
+
         Raises:
-            FeedError, ShapeError, DTypeError: an argument does not fit its input.
+            FeedError, ShapeError, DTypeError: an argument does not fit its input, or an array its output.
             IndexOutOfBoundsError, CheckError: an op refuses the values; no variable has changed then.
+
+        >>> import graphc as gc, numpy as np
+        >>> x = gc.placeholder(("n",), "float64", name="x")
+        >>> doubled, place = gc.function([x], 2 * x), np.empty(3)
+        >>> doubled([1.0, 2.0, 3.0], out=place) is place, place
+        (True, array([2., 4., 6.]))
         """
+        if out is not None and self._feeder.has_input("out"):
+            kwargs, out = {**kwargs, "out": out}, None
         arrays = self._feeder.arrays(args, kwargs)
-        if self._variables:
-            with self._locked():
-                outputs = self._executable(arrays)
-        else:
-            outputs = self._executable(arrays)
+        results = None if out is None else Results(self.graph, self._structure, out, arrays)
+        with self._locked() if self._variables else contextlib.nullcontext():
+            outputs = self._executable(arrays, None if results is None else results.places)
+        if results is not None:
+            return results.finish(outputs)
         if isinstance(self._structure, Tensor):
             return outputs[0]
         return unflatten(self._structure, outputs)
@@ -129,6 +157,46 @@ class Function:
                 f"dump: there is no stage {name!r}; stages are {', '.join(stages)}", hint=nearest(name, stages)
             )
         return stages[name]
+
+    def profile(self, *args: Any, calls: int | None = None, **kwargs: Any) -> Profile:
+        """Where the time of a call with these arguments goes: by kernel, op and line; print the result.
+
+        The function is run some hundred times or, if `calls` says so, that many; its variables are as before then.
+
+        Raises:
+            FeedError, ShapeError, DTypeError: an argument does not fit its input.
+
+        >>> import graphc as gc
+        >>> x = gc.placeholder(("n",), "float32", name="x")
+        >>> found = gc.function([x], gc.tanh(x) * 2).profile([1.0, 2.0], calls=3)
+        >>> [step.name for step in found.steps], found.calls
+        (['fused(tanh multiply)'], 3)
+        """
+        from graphc.inspect.profile import profile  # loads what only reports need
+
+        return profile(self, args, kwargs, calls)
+
+    def feed(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[np.ndarray]:
+        """These arguments as the arrays that a call with them computes on, in the order of `graph.inputs`.
+
+        Raises:
+            FeedError, ShapeError, DTypeError: an argument does not fit its input.
+        """
+        return self._feeder.arrays(args, kwargs)
+
+    def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
+        """The outputs for arrays that `feed` gave, flat, and the time of each step; variables are updated."""
+        with self._locked():
+            return self._executable.timed(arrays)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """The variables that a call reads or updates."""
+        return tuple(v for v in self.graph.variables if isinstance(v, Variable))
+
+    def arena_bytes(self, sizes: Mapping[str, int]) -> int:
+        """The peak of memory for intermediates in a call with these values of the symbolic sizes."""
+        return self._executable.arena_bytes(sizes)
 
     def why(self, first: str | Tensor, second: str | Tensor) -> str:
         """Why two tensors run in one kernel, or in two.

@@ -37,7 +37,7 @@ _NEW_FROM_DESCR = 94
 
 _PYTHON_FUNCTIONS = (
     "PyObject_Vectorcall", "PyEval_SaveThread", "PyEval_RestoreThread", "PyList_New", "PyList_SetItem",
-    "PyTuple_New", "PyTuple_SetItem", "Py_IncRef", "Py_DecRef",
+    "PyTuple_New", "PyTuple_SetItem", "PyObject_CallNoArgs", "Py_IncRef", "Py_DecRef",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ raises. So every conversion and every error lives in Python.
 What it looks up is prepared by Python in *records*, one for each set of sizes that was called before:
 
     state    [first record, guard of each variable ...]
-    record   [next record, free frame, release the GIL?, input sizes ..., output sizes ...]
+    record   [next record, free frame, release the GIL?, input sizes ..., output sizes ..., makers of large outputs ...]
     frame    [next frame, buffer table, sizes table, error record]
 
 Invariant: records and frames are read and changed with the GIL held; a frame is in no list while a call uses
@@ -110,7 +110,8 @@ class NativeCall:
             return
         sizes = self.signature.input_sizes([a.shape for a in arrays])
         extents = [extent for _, shape, _ in frames.outputs for extent in shape]
-        record = _words([self._state[0], 0, int(frames.is_big), *sizes, *extents])
+        makers = [0 if large is None else id(large) for large in frames.large]  # which the frames keep alive
+        record = _words([self._state[0], 0, int(frames.is_big), *sizes, *extents, *makers])
         self._records[frames] = record
         self._nodes[frames] = []
         self._state[0] = ctypes.addressof(record)

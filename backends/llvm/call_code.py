@@ -129,16 +129,16 @@ class _CallBuilder:
         b = self.b
         outputs: list[Value] = []
         position = SIZES + sum(isinstance(s, Dim) for t in self.signature.inputs for s in t.shape)
-        for type_, slot in zip(self.signature.outputs, self.signature.output_slots):
-            dims = self._word(record, position)
+        makers = position + sum(type_.rank for type_ in self.signature.outputs)
+        for number, (type_, slot) in enumerate(zip(self.signature.outputs, self.signature.output_slots)):
+            maker = b.load("ptr", self._word(record, makers + number))
+            with b.if_else(b.icmp("eq", maker, NULL), likely=True) as choice:
+                with choice.then:
+                    choice.give(self._fresh(type_, self._word(record, position)))
+                with choice.otherwise:
+                    choice.give(b.call("ptr", "PyObject_CallNoArgs", maker))
+            (array,) = choice.results
             position += type_.rank
-            descr = Value("ptr", f"@{abi.descr_symbol(type_.dtype)[0]}")
-            b.call("void", "Py_IncRef", descr)
-            zero = Value("i32", "0")
-            array = b.call(
-                "ptr", "numpy_new_from_descr", Value("ptr", "@numpy_ndarray"), descr,
-                Value("i32", str(type_.rank)), dims, NULL, NULL, zero, NULL,
-            )  # fmt: skip
             with b.if_(b.icmp("eq", array, NULL), likely=False):
                 self._release(outputs)
                 self._give_back(record, frame)
@@ -146,6 +146,16 @@ class _CallBuilder:
             b.store(b.load("ptr", b.offset(array, abi.ARRAY_DATA)), b.gep(table, slot, "ptr"))
             outputs.append(array)
         return outputs
+
+    def _fresh(self, type_: TensorType, dims: Value) -> Value:
+        """A new array of these extents, or NULL."""
+        b = self.b
+        descr = Value("ptr", f"@{abi.descr_symbol(type_.dtype)[0]}")
+        b.call("void", "Py_IncRef", descr)
+        return b.call(
+            "ptr", "numpy_new_from_descr", Value("ptr", "@numpy_ndarray"), descr,
+            Value("i32", str(type_.rank)), dims, NULL, NULL, Value("i32", "0"), NULL,
+        )  # fmt: skip
 
     def _run(self, record: Value, table: Value, numbers: Value, error: Value) -> Value:
         """Call the entry; without the GIL where the record says that the work is worth it."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphc.backends.llvm.blueprint import Blueprint
 from graphc.backends.llvm.memory import aligned_bytes, layout
+from graphc.backends.llvm.outputs import outputs_for
 from graphc.ir import dims
 from graphc.ir.tensor import Variable
 from graphc.ir.types import TensorType
@@ -51,6 +52,7 @@ class Frames:
             (slots[number], tuple(dims.evaluate(s, sizes) for s in type_.shape), type_.dtype)
             for number, type_ in enumerate(outputs)
         ]
+        self.large = [outputs_for(shape, dtype) for _, shape, dtype in self.outputs]
         self.inputs = sorted((slot, number) for number, slot in blueprint.slots("input").items())
         self.is_big = dims.evaluate(blueprint.work, sizes) > RELEASE_WORK
         self.fixed: list[tuple[int, np.ndarray]] = [
@@ -107,13 +109,19 @@ class Frame:
             self.table[slot] = address_of(array)
         self.table[len(places)] = base + frames.layout.scratch
 
-    def bind(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Fresh arrays for the outputs, whose addresses are in the table now, as are those of the inputs."""
+    def bind(self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+        """Arrays for the outputs, whose addresses are in the table now, as are those of the inputs.
+
+        Those of `out` where it has one, else fresh ones.
+        """
         for slot, number in self.frames.inputs:
             self.table[slot] = address_of(arrays[number])
         outputs = []
-        for slot, shape, dtype in self.frames.outputs:
-            output = np.empty(shape, dtype)
+        for number, (slot, shape, dtype) in enumerate(self.frames.outputs):
+            output = out[number] if out is not None else None
+            if output is None:
+                large = self.frames.large[number]
+                output = np.empty(shape, dtype) if large is None else large()
             self.table[slot] = address_of(output)
             outputs.append(output)
         return outputs

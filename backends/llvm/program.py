@@ -151,8 +151,10 @@ class Program:
 
     # ---- calls -------------------------------------------------------------------------------------------
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The outputs, as fresh arrays; variables are updated in place.
+    def __call__(
+        self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """The outputs, as fresh arrays or in those of `out`; variables are updated in place.
 
         Raises:
             IndexOutOfBoundsError: a gather or scatter met an index outside its axis.
@@ -164,7 +166,7 @@ class Program:
         for variable in self._variables:
             variable.busy[0] += 1
         try:
-            return self._run(frame, arrays)
+            return self._run(frame, arrays, out)
         finally:
             for variable in self._variables:
                 variable.busy[0] -= 1
@@ -172,8 +174,10 @@ class Program:
             if self._native is not None:
                 self._native.offer(frames, arrays)
 
-    def _run(self, frame: Frame, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        outputs = frame.bind(arrays)
+    def _run(
+        self, frame: Frame, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None
+    ) -> list[np.ndarray]:
+        outputs = frame.bind(arrays, out)
         for segment in self._runs:
             if callable(segment):
                 failed = segment(frame.table, frame.numbers, frame.error)

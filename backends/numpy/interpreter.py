@@ -31,9 +31,16 @@ class InterpretedGraph:
         """The plan: the graph itself, in the order in which it is run."""
         return {"plan": f"interpreted, {len(self.graph.tensors)} tensors in this order:\n{self.graph}"}
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def __call__(
+        self, arrays: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
         """The outputs for checked arrays; then the updates are stored."""
-        return self._finished(evaluate(self.graph, arrays))
+        outputs = self._finished(evaluate(self.graph, arrays))
+        for number, place in enumerate(out or ()):
+            if place is not None:
+                place[...] = outputs[number]
+                outputs[number] = place
+        return outputs
 
     def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
         """A call with a clock around each tensor."""
