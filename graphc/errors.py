@@ -89,6 +89,10 @@ class ParseError(GraphcError, ValueError):
     """Text that is not the textual IR; names the line."""
 
 
+class ModelFileError(GraphcError, ValueError):
+    """A saved model, weights or a checkpoint that cannot be read: absent, damaged, hostile, or of another kind."""
+
+
 class CheckError(GraphcError, ArithmeticError):
     """An `assert` or `check_finite` op fired while a function ran."""
 

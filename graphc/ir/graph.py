@@ -61,6 +61,16 @@ class Graph:
         return tuple(topological_order(self.inputs + self.roots))
 
     @functools.cached_property
+    def last_uses(self) -> dict[Tensor, int]:
+        """For each operand, the place in `tensors` of the last one that reads it."""
+        return {operand: place for place, tensor in enumerate(self.tensors) for operand in tensor.inputs}
+
+    @functools.cached_property
+    def kept(self) -> frozenset[Tensor]:
+        """What is needed when everything is computed: inputs and roots."""
+        return frozenset((*self.inputs, *self.roots))
+
+    @functools.cached_property
     def variables(self) -> tuple[Tensor, ...]:
         """The variables that are read or updated, in order of first use."""
         found = dict.fromkeys(t for t in self.tensors if t.op.name == "variable")
@@ -94,8 +104,16 @@ class Graph:
             new[tensor] = tensor if tensor in keep else rewrite(tensor, tuple(new[i] for i in tensor.inputs))
         return self.with_roots(new[root] for root in self.roots)
 
+    def text(self, *, locations: bool = True) -> str:
+        """The textual IR of the graph, which `parse` reads back.
+
+        Args:
+            locations: whether lines end with the user's source line.
+        """
+        return print_graph(self, locations=locations)
+
     def __str__(self) -> str:
-        return print_graph(self)
+        return self.text()
 
 
 def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -105,9 +123,12 @@ def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     return Tensor(tensor.op, inputs, tensor.attrs, tensor.type, tensor.location, tensor.hint)
 
 
-def topological_order(roots: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The tensors that `roots` reach, each once, operands first: depth first, in operand order."""
-    done: set[Tensor] = set()
+def topological_order(roots: Iterable[Tensor], known: Iterable[Tensor] = ()) -> Iterator[Tensor]:
+    """The tensors that `roots` reach, each once, operands first: depth first, in operand order.
+
+    The walk neither yields nor enters those that are `known`.
+    """
+    done: set[Tensor] = set(known)
     for root in roots:
         if root in done:
             continue

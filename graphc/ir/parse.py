@@ -11,7 +11,7 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,14 +34,18 @@ _LOCATION = re.compile(r"(.+?):(\d{1,9})((?:, [^,]+)*)$")
 _TYPE = re.compile(r"(\w+)\[(.*)\]$")
 _NESTING_LIMIT = 16  # graphs in graphs
 _BRACKET_LIMIT = 100  # brackets in brackets; arrays have at most 64 axes
+_COMMENT_LIMIT = 4096  # characters; a longer comment is no location
 _LARGEST_EXTENT = 2**63 - 1
 
 
 @holding
-def parse(text: str) -> Graph:
+def parse(text: str, variables: Mapping[str, Variable] | None = None) -> Graph:
     """The graph that `text` describes.
 
-    Variables get zeros of their type; assign their values afterwards.
+    Args:
+        text: as `print(graph)` and `Function.dump()` give it.
+        variables: the variables that the text's are, by name; no others may occur. By default each is a new one
+            with zeros of its type: assign its value afterwards.
 
     Raises:
         ParseError: a line is not IR, names something undefined, or has another type than its op infers.
@@ -57,7 +61,7 @@ def parse(text: str) -> Graph:
     """
     if not isinstance(text, str):
         raise ParseError(f"expected a text, not {type(text).__name__}")
-    reader = _Reader(text)
+    reader = _Reader(text, variables)
     graph, key = reader.graph(depth=0)
     if key is not None:
         raise reader.error("a top-level graph has no attribute name")
@@ -74,7 +78,8 @@ def parse(text: str) -> Graph:
 class _Reader:
     """The lines of a text without blanks, with the number and location of the present one."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, variables: Mapping[str, Variable] | None) -> None:
+        self.variables = variables
         self.lines = [
             (number, *_split_comment(line.strip()))
             for number, line in enumerate(text.splitlines(), 1)
@@ -172,28 +177,34 @@ class _Reader:
         if has_body:
             self.next()
         try:
-            tensors[name] = self._make(op_name, inputs, attrs, type_, location, _hint(name))
+            tensor = self._make(name, op_name, inputs, attrs, type_, location)
+            if tensor.type != type_:
+                raise ParseError(f"the written type is {type_!r}, the op gives {tensor.type!r}")
         except Exception as error:  # rules are written for the front end, which never hands them such attributes
             self.position = start
             message = error.message if isinstance(error, GraphcError) else f"{op_name} does not take these: {error}"
+            if op_name not in OPS:
+                message += "; an op of your own must be made by gc.define_op before the text is read"
             raise self.error(message) from None
-        if tensors[name].type != type_:
-            self.position = start
-            raise self.error(f"the written type is {type_!r}, the op gives {tensors[name].type!r}")
+        tensors[name] = tensor
 
     def _make(
         self,
+        name: str,
         op_name: str,
         inputs: list[Tensor],
         attrs: dict[str, Any],
         type_: Type,
         location: Location,
-        hint: str | None,
     ) -> Tensor:
-        op = op_named(op_name)
+        op, hint = op_named(op_name), _hint(name)
         if op_name == "placeholder":
             raise ParseError("a placeholder stands in the graph's parameter list")
         if op_name == "variable":
+            if self.variables is not None:
+                if name not in self.variables:
+                    raise ParseError(f"the variable {name} is not among those given")
+                return self.variables[name]
             shape = _fixed_shape(type_)
             assert isinstance(type_, TensorType)
             return Variable(op, np.zeros(shape, type_.dtype), type_, location, hint)
@@ -329,7 +340,7 @@ def _split_comment(line: str) -> tuple[str, Location]:
     """The code of a line, and the location that its comment holds."""
     for i, character in unquoted(line):
         if character == "#":
-            match = _LOCATION.match(line[i + 1 :].strip())
+            match = _LOCATION.match(line[i + 1 :].strip()) if len(line) - i < _COMMENT_LIMIT else None
             if not match:
                 return line[:i].rstrip(), UNKNOWN
             via = tuple(match[3].split(", ")[1:]) if match[3] else ()

@@ -59,6 +59,7 @@ BAD = {
     "input twice": (graph("", "%x: f32[n], %x: f32[n]"), "%x is defined twice"),
     "input without type": (graph("", "%x"), "'' is not a type"),
     "input of tuple": (graph("", "%x: (f32[n])"), "is not a type"),
+    "a size for a dtype": (graph("  %0 = cast %x {dtype=-f32} : f32[n]"), "line 2: cast does not take these"),
     "unknown op": (graph("  %0 = exq %x : f32[n]"), "line 2: there is no op named 'exq'"),
     "unknown dtype": (graph("  %0 = exp %x : f16[n]"), "'f16[n]' is not a type"),
     "wrong dtype": (graph("  %0 = exp %x : f64[n]"), "the written type is f64[n], the op gives f32[n]"),
@@ -227,3 +228,30 @@ def test_mutated_texts(seed):
 def test_top_level_commas():
     assert split_top_level(' a , f(b, c), "d, \\" e", [g, {h, i}] ,, ') == ["a", "f(b, c)", '"d, \\" e"', "[g, {h, i}]"]
     assert split_top_level("") == []
+
+
+def test_variables_that_are_given():
+    """The text's variables are those given by name: none is made, and one that is missing or different is refused."""
+    text = "graph @g() {\n  %w = variable : f64[2]\n  %0 = add %w, %w : f64[2]\n  update %w, %0\n  return %0\n}\n"
+    w = gc.variable([1.0, 2.0], name="weights")
+    graph = gc.parse(text, {"w": w, "other": gc.variable(0.0)})
+    assert graph.variables == (w,) and graph.updates[0][0] is w
+    for variables, message in [
+        ({}, "the variable w is not among those given"),
+        ({"w": gc.variable([1.0])}, r"the written type is f64\[2\], the op gives f64\[1\]"),
+    ]:
+        with pytest.raises(gc.ParseError, match=message):
+            gc.parse(text, variables)
+    huge = text.replace("[2]", "[1000000000000000]")
+    with pytest.raises(gc.ParseError, match="not among"):
+        gc.parse(huge, {})
+
+
+def test_an_op_that_is_not_there_says_how_it_could_be():
+    with pytest.raises(gc.ParseError, match=r"no op named 'mine\.op'.*gc\.define_op"):
+        gc.parse("graph @g(%x: f32[]) {\n  %0 = mine.op %x : f32[]\n  return %0\n}")
+
+
+def test_a_comment_that_would_take_long_to_read_is_no_location():
+    graph = gc.parse("graph @g(%x: f32[]) {\n  %0 = exp %x : f32[]  # " + ":1, " * 100_000 + ",\n  return %0\n}")
+    assert graph.outputs[0].location.line == 0

@@ -1,0 +1,188 @@
+"""`load`: a model from the disk, without the code that built it.
+
+Invariant: a model file is data. Whatever its bytes are, what comes of them is a model or a `ModelFileError`: texts
+are parsed into ops of the registry, arrays are read where their header fits the bytes, transformers are those of
+`gc.data`, and nothing is imported or evaluated by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import graphc as gc
+from graphc import data
+from graphc.io import strict_json
+from graphc.io.container import as_path, read_file, read_folder
+from graphc.io.export import restored
+from graphc.io.parts import is_function_name
+from graphc.io.state_tree import join
+from graphc.io.tensor_file import read_tensors
+
+FORMAT = "graphc model"
+TEXT_LIMIT = 256 * 2**20  # bytes of one graph
+LINE_LIMIT = 2_000_000  # of one graph: about one for each tensor
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that was loaded.
+
+    Attributes:
+        functions: compiled functions by name.
+        variables: the variables that they use, and others that were saved, by name.
+        preprocessing: transformers, in the order in which `predict` applies them.
+        metadata: what was saved as such.
+    """
+
+    functions: Mapping[str, gc.Function]
+    variables: Mapping[str, gc.Variable]
+    preprocessing: Sequence[Any]
+    metadata: Any
+
+    def predict(self, *arrays: Any) -> Any:
+        """The function `predict` of arrays, the first of which goes through the preprocessing.
+
+        Args:
+            arrays: one for each input; numbers of a wider dtype than the input's are converted.
+
+        Raises:
+            ArgumentError: no function was saved under that name.
+            FeedError, ShapeError, DTypeError: an array does not fit.
+        """
+        if "predict" not in self.functions:
+            known = ", ".join(sorted(self.functions)) or "none"
+            raise gc.ArgumentError(f"this model has no function 'predict'; its functions are: {known}")
+        function = self.functions["predict"]
+        fed = list(arrays)
+        for step in self.preprocessing if fed else ():
+            fed[0] = step.transform(fed[0])
+        for place, (array, tensor) in enumerate(zip(fed, function.graph.inputs)):
+            given = np.asarray(array)
+            if given.dtype != tensor.dtype and np.can_cast(given.dtype, tensor.dtype, "same_kind"):
+                fed[place] = given.astype(tensor.dtype)
+        return function(*fed)
+
+    def __repr__(self) -> str:
+        return f"<LoadedModel: functions {', '.join(self.functions) or 'none'}; {len(self.variables)} variables>"
+
+
+def load(path: Any, backend: str | None = None) -> LoadedModel:
+    """Load a model that `save` wrote: a folder, or a `.gcm` file.
+
+    Args:
+        path: where it is.
+        backend: what to compile its functions for: "llvm" (the default) or "numpy".
+
+    Raises:
+        ModelFileError: there is no model, or it is damaged, or its graphs use an op that is not defined here: one
+            of your own must be made by `gc.define_op` first.
+        ArgumentError: there is no such backend.
+
+    >>> import graphc as gc
+    >>> x = gc.placeholder(("n",), "float64", name="x")
+    >>> gc.save("model.gcm", {"double": gc.function([x], 2.0 * x, backend="numpy")})
+    >>> gc.load("model.gcm", backend="numpy").functions["double"]([1.0, 2.0])
+    array([2., 4.])
+    """
+    source = as_path("load", path)
+    files, content = (read_folder if source.is_dir() else read_file)(source, FORMAT)
+    what = str(source)
+    if set(content) != {"functions", "constants", "metadata"} or not _is_described(content):
+        raise gc.ModelFileError(f"{what}: its manifest does not describe functions")
+    structures, constant_names = content["functions"], content["constants"]
+    expected = {f"{name}.gir" for name in structures} | {"weights.safetensors"}
+    if files.keys() - {"preprocessing.json", "preprocessing.safetensors"} != expected:
+        raise gc.ModelFileError(f"{what}: its files are not those of its functions")
+    weights = read_tensors(files["weights.safetensors"], f"{what}: weights.safetensors")
+    if not set(constant_names) <= weights.keys():
+        raise gc.ModelFileError(f"{what}: its weights lack a constant")
+    variables = {name: gc.variable(value, name=name) for name, value in weights.items()}
+    constants: dict[gc.Tensor, gc.Tensor] = {
+        variables[name]: gc.constant(weights[name], name=name) for name in constant_names
+    }
+    functions = {
+        name: _function(f"{what}: {name}.gir", name, files[f"{name}.gir"], structure, variables, constants, backend)
+        for name, structure in structures.items()
+    }
+    kept = {name: variable for name, variable in variables.items() if variable not in constants}
+    return LoadedModel(functions, kept, read_preprocessing(what, files), content["metadata"])
+
+
+def _is_described(content: Mapping[str, Any]) -> bool:
+    structures, constant_names = content["functions"], content["constants"]
+    return (
+        isinstance(structures, dict)
+        and all(map(is_function_name, structures))
+        and isinstance(constant_names, list)
+        and all(isinstance(name, str) for name in constant_names)
+    )
+
+
+def _function(
+    what: str,
+    name: str,
+    text: bytes,
+    structure: Any,
+    variables: Mapping[str, gc.Variable],
+    constants: Mapping[gc.Tensor, gc.Tensor],
+    backend: str | None,
+) -> gc.Function:
+    """The compiled function of a text."""
+    graph = read_graph(what, text, variables)
+    if any(variable in constants for variable, _ in graph.updates):
+        raise gc.ModelFileError(f"{what}: it updates a constant")
+    outputs = restored(structure, graph.outputs, what)
+    read = set(graph.variables)
+    used = {v: value for v, value in constants.items() if v in read}
+    try:
+        return gc.function(graph.inputs, outputs, graph.updates, used, backend=backend, name=graph.name)
+    except (gc.ArgumentError, MemoryError) as error:
+        if isinstance(error, gc.ArgumentError) and backend is not None and backend not in ("llvm", "numpy"):
+            raise
+        raise gc.ModelFileError(f"{what}: it cannot be compiled: {error}") from None
+    except gc.GraphcError as error:
+        raise gc.ModelFileError(f"{what}: it cannot be compiled: {error.message}") from None
+
+
+def read_graph(what: str, text: bytes, variables: Mapping[str, gc.Variable]) -> gc.Graph:
+    """The graph of a text on these variables.
+
+    Raises:
+        ModelFileError: it is none, or too large.
+    """
+    if len(text) > TEXT_LIMIT or text.count(b"\n") > LINE_LIMIT:
+        raise gc.ModelFileError(f"{what}: larger than {TEXT_LIMIT} bytes or {LINE_LIMIT} lines")
+    try:
+        return gc.parse(text.decode("utf-8"), variables)
+    except UnicodeDecodeError:
+        raise gc.ModelFileError(f"{what}: not UTF-8 text") from None
+    except gc.ParseError as error:
+        raise gc.ModelFileError(f"{what}: {error.message}") from None
+
+
+def read_preprocessing(what: str, files: Mapping[str, bytes]) -> list[Any]:
+    """The transformers that files hold.
+
+    Raises:
+        ModelFileError: they hold something else.
+    """
+    if "preprocessing.json" not in files and "preprocessing.safetensors" not in files:
+        return []
+    if "preprocessing.json" not in files or "preprocessing.safetensors" not in files:
+        raise gc.ModelFileError(f"{what}: half of its preprocessing is missing")
+    steps = strict_json.decode(files["preprocessing.json"], f"{what}: preprocessing.json")
+    arrays = read_tensors(files["preprocessing.safetensors"], f"{what}: preprocessing.safetensors")
+    loaded = []
+    for step in steps if isinstance(steps, list) else [None]:
+        if not isinstance(step, dict) or set(step) != {"type", "state"} or not isinstance(step["type"], str):
+            raise gc.ModelFileError(f"{what}: preprocessing.json is no list of transformers")
+        state = join(f"{what}: preprocessing.json", step["state"], arrays)
+        try:
+            loaded.append(data.loaded_transformer(step["type"], state))
+        except gc.GraphcError as error:
+            raise gc.ModelFileError(f"{what}: preprocessing.json: {error.message}") from None
+    return loaded
