@@ -351,3 +351,17 @@ def test_repr_and_artifacts(backend):
     assert ("llvm" in f.artifacts) == ("asm" in f.artifacts) == (backend == "llvm")
     if backend == "llvm":
         assert "define" in f.artifacts["llvm"] and f.artifacts["asm"]
+
+
+def test_the_structure_of_the_outputs():
+    x = gc.placeholder((), "float64", name="x")
+    y = x + 1.0
+    f = gc.function([x], {"y": y, "more": (x, [y])}, backend="numpy")
+    assert f.structure["y"] is f.graph.outputs[0] and f.structure["more"][1][0] is f.graph.outputs[2]
+    assert isinstance(gc.function([x], y, backend="numpy").structure, gc.Tensor)
+
+
+def test_the_text_of_a_graph():
+    x = gc.placeholder((), "float64", name="x")
+    graph = gc.function([x], x + 1.0, backend="numpy").graph
+    assert graph.text() == str(graph) and "#" in str(graph) and "#" not in graph.text(locations=False)

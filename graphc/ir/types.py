@@ -57,7 +57,8 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     if found not in SHORT_NAMES:
         names = ", ".join(d.name for d in ALL_DTYPES)
         raise DTypeError(f"dtype {found} is not supported; supported are {names}")
-    return found
+    # NumPy's own object: native calls know an array's dtype by its address, and arrays inherit that of `found`.
+    return DTYPES[SHORT_NAMES[found]]
 
 
 def is_float(dtype: np.dtype[Any]) -> bool:
