@@ -36,6 +36,13 @@ def programs_are_built_anew(request, monkeypatch):
         monkeypatch.setattr("graphc.backends.llvm.stored_program.load", lambda key: None)
 
 
+@pytest.fixture(autouse=True)
+def programs_have_one_tier(request, monkeypatch):
+    """Code that few tests call twice is not worth generating twice."""
+    if not request.node.get_closest_marker("tiers"):
+        monkeypatch.setattr("graphc.backends.llvm.tiers.ENABLED", False)
+
+
 @pytest.fixture
 def update_golden(request):
     return request.config.getoption("--update-golden")

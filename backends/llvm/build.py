@@ -18,7 +18,7 @@ from graphc.backends.llvm.codegen import assembly
 from graphc.backends.llvm.emitter import Builder
 from graphc.backends.llvm.entry import Entries
 from graphc.backends.llvm.kernel import Kernel
-from graphc.backends.llvm.library import link, module_text, symbol_of
+from graphc.backends.llvm.library import OPTIMISED_KERNELS, link, module_text, symbol_of
 from graphc.backends.llvm.linked import Linked
 from graphc.backends.llvm.plan import describe_plan, plan
 from graphc.backends.llvm.steps import Plan, Scan, Step
@@ -48,9 +48,21 @@ class Build:
         """What belongs to this program alone: the entries and, for a signature, the native call."""
         return [*self._entries.functions, *([] if signature is None else [build_call(signature, "entry0")])]
 
-    def link(self, signature: Signature | None, data: Mapping[str, int], opt_level: int | None) -> Linked:
-        """The code in memory; `data` are the addresses of the symbols that the entries use."""
-        return link(self._symbols, self.functions(signature), data, opt_level)
+    def link(
+        self,
+        signature: Signature | None,
+        data: Mapping[str, int],
+        opt_level: int | None,
+        is_kept: bool = True,
+        threads: int | None = None,
+    ) -> Linked:
+        """The code in memory; `data` are the addresses of the symbols that the entries use. Else as `library.link`."""
+        return link(self._symbols, self.functions(signature), data, opt_level, is_kept, threads)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all of its kernels are optimised in the end, so that a first tier is worth having."""
+        return len(self._symbols) <= OPTIMISED_KERNELS
 
     @cached_property
     def text(self) -> str:

@@ -83,6 +83,7 @@ class NativeCall:
         self._records: dict[Frames, Any] = {}  # None where calls of these sizes must go through Python
         self._nodes: dict[Frames, list[tuple[Frame, Any]]] = {}
         self._lock = threading.Lock()
+        self._definition: bytes | None = None
 
     @property
     def symbols(self) -> dict[str, int]:
@@ -90,8 +91,25 @@ class NativeCall:
         return {"graphc_state": ctypes.addressof(self._state), **self.signature.symbols, **abi.symbols()}
 
     def builtin(self, address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
-        """The Python object."""
-        return builtin(address, fallback, name)
+        """The Python object.
+
+        It reads its method definition to the last, even while the collector takes the cycle apart that it is part
+        of, function -> class -> builtin -> function. So the definition lies in memory that only its `self` holds,
+        through objects that the collector never clears: a bound method, a tuple, bytes. A ctypes object would be.
+        """
+        texts = (name.encode(), b"A compiled graphc function.")
+        self._definition = bytes(abi.MethodDef(texts[0], address, abi.METH_FASTCALL_KEYWORDS, texts[1]))
+        new = ctypes.pythonapi.PyCFunction_NewEx
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
+        kept = MethodType(_fall_back, (fallback, self._definition, texts))
+        found: Callable[..., Any] = new(self._definition, kept, None)
+        return found
+
+    def replace(self, address: int) -> None:
+        """Let calls that begin from now on run this code."""
+        if self._definition is not None:
+            place = ctypes.cast(self._definition, ctypes.c_void_p).value or 0
+            abi.MethodDef.from_address(place).function = address
 
     def offer(self, frames: Frames, arrays: Sequence[np.ndarray]) -> None:
         """After a call through Python: let the next ones with these sizes be native."""
@@ -124,22 +142,6 @@ class NativeCall:
         record[FREE] = ctypes.addressof(node)
 
 
-def builtin(address: int, fallback: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The Python object of the native call.
-
-    It reads its method definition to the last, even while the collector takes the cycle apart that it is part
-    of, function -> class -> builtin -> function. So the definition lies in memory that only its `self` holds,
-    through objects that the collector never clears: a bound method, a tuple, bytes. A ctypes object would be.
-    """
-    texts = (name.encode(), b"A compiled graphc function.")
-    definition = bytes(abi.MethodDef(texts[0], address, abi.METH_FASTCALL_KEYWORDS, texts[1]))
-    new = ctypes.pythonapi.PyCFunction_NewEx
-    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
-    self = MethodType(_fall_back, (fallback, definition, texts))
-    found: Callable[..., Any] = new(definition, self, None)
-    return found
-
-
 def _fall_back(kept: tuple[Any, ...], /, *args: Any, **kwargs: Any) -> Any:
     return kept[0](*args, **kwargs)
 
@@ -149,4 +151,4 @@ def _words(values: Sequence[int]) -> Any:
     return (ctypes.c_int64 * len(values))(*values)
 
 
-__all__ = ["FREE", "NEXT", "RELEASE", "SIZES", "NativeCall", "Signature", "builtin"]
+__all__ = ["FREE", "NEXT", "RELEASE", "SIZES", "NativeCall", "Signature"]

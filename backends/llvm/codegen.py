@@ -12,8 +12,9 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -26,14 +27,8 @@ from graphc.errors import CodegenError
 _lock = threading.Lock()
 
 
-class _ThreadMachines(threading.local):
-    """The target machines of a thread, by target and level of optimisation."""
-
-    def __init__(self) -> None:
-        self.machines: dict[tuple[Target, int], llvm.TargetMachine] = {}
-
-
-_of_thread = _ThreadMachines()
+#: Code generators that nobody uses now, by target and level of optimisation. One serves one thread at a time.
+_idle: dict[tuple[Target, int], list[llvm.TargetMachine]] = {}
 
 
 def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> bytes:
@@ -47,7 +42,8 @@ def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> byt
     Raises:
         CodegenError: LLVM rejects the text.
     """
-    return _emitted(text, _target_machine(target or host_target(), opt), is_object=True)
+    with _target_machine(target or host_target(), opt) as machine:
+        return _emitted(text, machine, is_object=True)
 
 
 def emit_objects(texts: Sequence[tuple[str, int]], threads: int, *, target: Target | None = None) -> list[bytes]:
@@ -60,7 +56,8 @@ def emit_objects(texts: Sequence[tuple[str, int]], threads: int, *, target: Targ
 
 def assembly(text: str, opt: int = 2, *, target: Target | None = None) -> str:
     """The assembly of IR text, to be read."""
-    return _emitted(text, _target_machine(target or host_target(), opt), is_object=False).decode()
+    with _target_machine(target or host_target(), opt) as machine:
+        return _emitted(text, machine, is_object=False).decode()
 
 
 def _emitted(text: str, machine: llvm.TargetMachine, *, is_object: bool) -> bytes:
@@ -127,20 +124,30 @@ def _initialise() -> None:
     llvm.initialize_all_asmprinters()
 
 
-def _target_machine(target: Target, opt: int) -> llvm.TargetMachine:
-    """This thread's own code generator."""
-    machines = _of_thread.machines
-    if (target, opt) not in machines:
-        with _lock:
-            _initialise()
-            try:
-                found = llvm.Target.from_triple(target.triple)
-            except RuntimeError as error:
-                raise CodegenError(f"jit: no code generator for {target.triple}: {error}") from error
-            machines[target, opt] = found.create_target_machine(
-                cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="small"
-            )
-    return machines[target, opt]
+@contextmanager
+def _target_machine(target: Target, opt: int) -> Iterator[llvm.TargetMachine]:
+    """A code generator for one thread."""
+    idle = _idle.setdefault((target, opt), [])
+    try:
+        machine = idle.pop()
+    except IndexError:
+        machine = _new_machine(target, opt)
+    try:
+        yield machine
+    finally:
+        idle.append(machine)
+
+
+def _new_machine(target: Target, opt: int) -> llvm.TargetMachine:
+    with _lock:
+        _initialise()
+        try:
+            found = llvm.Target.from_triple(target.triple)
+        except RuntimeError as error:
+            raise CodegenError(f"jit: no code generator for {target.triple}: {error}") from error
+        return found.create_target_machine(
+            cpu=target.cpu, features=target.features, opt=opt, reloc="pic", codemodel="small"
+        )
 
 
 __all__ = ["assembly", "emit_object", "emit_objects"]

@@ -47,8 +47,12 @@ def compile_modules(
     target: Target | None = None,
     symbols: Mapping[str, int] | None = None,
     threads: int = 1,
+    is_kept: bool = True,
 ) -> list[Library]:
-    """`compile_module` for several modules, of which several threads compile what the cache lacks."""
+    """`compile_module` for several modules, of which several threads compile what the cache lacks.
+
+    What is compiled goes to the cache if it `is_kept`.
+    """
     target = target or host_target()
     keys = [key_of(code.text, code.exports, code.opt, _environment(target)) for code in codes]
     found = [load_cached(key, code.exports, symbols) for key, code in zip(keys, codes)]
@@ -58,7 +62,8 @@ def compile_modules(
 
         images = emit_objects([(codes[n].text, codes[n].opt) for n in missing], threads, target=target)
         for n, image in zip(missing, images):
-            found[n] = _load_and_keep(found[n][1], image, codes[n].exports, symbols), found[n][1]
+            load = _load_and_keep if is_kept else _load
+            found[n] = load(found[n][1], image, codes[n].exports, symbols), found[n][1]
     return [library for library, _ in found if library is not None]
 
 
@@ -91,6 +96,15 @@ def load_cached(
         return None, store.reject(key, error.message)
     library.outcome = outcome
     return library, outcome
+
+
+def _load(
+    outcome: Outcome, image: bytes, exports: Sequence[str], symbols: Mapping[str, int] | None = None
+) -> Library:
+    """The library of an object file that is not stored."""
+    library = load_object(image, exports, symbols=symbols)
+    library.outcome = replace(outcome, not_stored="it is of the first tier")
+    return library
 
 
 def _load_and_keep(

@@ -36,6 +36,8 @@ def link(
     entries: Sequence[Builder],
     data: Mapping[str, int] | None = None,
     opt_level: int | None = None,
+    is_kept: bool = True,
+    threads: int | None = None,
 ) -> Linked:
     """Compile the entries of a program, and those of its kernels that are not compiled yet.
 
@@ -44,34 +46,40 @@ def link(
         entries: the functions of this program alone.
         data: the addresses of further symbols that the entries use.
         opt_level: how much LLVM's code generator optimises, 0 to 2; None: as much as pays for this many kernels.
+        is_kept: whether what is compiled goes to the disk cache.
+        threads: how many may compile; by default as many as run.
     """
     by_symbol = {symbol_of(k.function): k for k in kernels}
     found = kernels_in_memory(by_symbol, opt_level)
     reused = frozenset(found.values())
     missing = [s for s in by_symbol if s not in found]
     many = len(missing) > OPTIMISED_KERNELS
-    threads = thread_count()
+    threads = threads or thread_count()
     chunks = list(_chunks(missing, 1 if many else threads))
     codes = []
     for chunk in chunks:
         opt = (0 if many and not any(by_symbol[s].helpers for s in chunk) else 2) if opt_level is None else opt_level
         codes.append(Code(module_text([(s, by_symbol[s]) for s in chunk]), tuple(chunk), opt))
-    for chunk, library in zip(chunks, compile_modules(codes, threads=threads)):
+    for chunk, library in zip(chunks, compile_modules(codes, threads=threads, is_kept=is_kept)):
         found.update(dict.fromkeys(chunk, library))
     remember(found, opt_level)
     if entries:
-        found |= _link_entries(entries, found, data or {}, opt_level)
+        found |= _link_entries(entries, found, data or {}, opt_level, is_kept)
     return Linked.of(found, reused)
 
 
 def _link_entries(
-    entries: Sequence[Builder], kernels: Mapping[str, Library], data: Mapping[str, int], opt_level: int | None
+    entries: Sequence[Builder],
+    kernels: Mapping[str, Library],
+    data: Mapping[str, int],
+    opt_level: int | None,
+    is_kept: bool,
 ) -> dict[str, Library]:
-    """Entries only call: nothing in them is worth optimising but the call from Python, which is short."""
+    """Entries only call; beside many kernels they are not worth optimising."""
     names = tuple(e.name for e in entries)
     known = {**data, **{s: library.address(s) for s, library in kernels.items()}}
     opt = (2 if len(kernels) <= OPTIMISED_KERNELS else 0) if opt_level is None else opt_level
-    (library,) = compile_modules([Code(module_text([], entries), names, opt)], symbols=known)
+    (library,) = compile_modules([Code(module_text([], entries), names, opt)], symbols=known, is_kept=is_kept)
     return dict.fromkeys(names, library)
 
 

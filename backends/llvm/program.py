@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.backends.base import StepTime
-from graphc.backends.llvm import abi, interrupts, stored_program
+from graphc.backends.llvm import abi, interrupts, stored_program, tiers
 from graphc.backends.llvm.blueprint import Blueprint
 from graphc.backends.llvm.call import NativeCall, Signature
+from graphc.backends.llvm.forking import compiling
 from graphc.backends.llvm.frames import Frame, Frames
 from graphc.backends.llvm.interrupts import INTERRUPTED, raise_interrupt
 from graphc.backends.llvm.linked import Linked, link_stored
@@ -52,6 +53,8 @@ class Program:
         opt_level: how much LLVM's code generator optimises; see `library.link`.
     """
 
+    _has_tiers = True
+
     def __init__(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> None:
         self.graph = graph
         self._container, self._opt_level = container, opt_level
@@ -62,9 +65,10 @@ class Program:
         self._native: NativeCall | None = None
         self._segments: Sequence[str | Step] = _NATIVE
         key = stored_program.key_of_program(graph, container, opt_level, self._threads)
-        self._linked: Linked = self._from_cache(key, container, opt_level) or self._built(key, container, opt_level)
-        kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-        self._runs = [kind(self._linked.addresses[s]) if isinstance(s, str) else s for s in self._segments]
+        self._all_linked: list[Linked] = []  # code that was in use may still be running
+        self._second_tier: Callable[[], None] | None = None
+        with compiling():
+            self._use(self._from_cache(key, container, opt_level) or self._built(key, container, opt_level))
         self._calls: dict[tuple[int, ...], Frames] = {}
         self.artifacts: Mapping[str, str] = _Artifacts(self)
 
@@ -82,10 +86,38 @@ class Program:
         build = self._build
         self._segments = build.segments
         data = self._data(build.blueprint, container)
-        linked = build.link(self._native.signature if self._native is not None else None, data, opt_level)
+        signature = self._native.signature if self._native is not None else None
+        if opt_level is None and tiers.ENABLED and self._has_tiers and self._is_native and build.is_small:
+            # One thread: the others are for calls; and no thread can be started when the process ends.
+            self._second_tier = lambda: self._use(self._optimised(key, signature, data, threads=1))
+            return build.link(signature, data, 0, is_kept=False)
+        return self._optimised(key, signature, data, opt_level)
+
+    def _optimised(
+        self,
+        key: str | None,
+        signature: Signature | None,
+        data: Mapping[str, int],
+        opt_level: int | None = None,
+        threads: int | None = None,
+    ) -> Linked:
+        """The code as it stays, which is kept for the next time."""
+        linked = self._build.link(signature, data, opt_level, threads=threads)
         if self._is_native:
-            stored_program.store(key, build.blueprint, linked)
+            stored_program.store(key, self._blueprint, linked)
         return linked
+
+    def _use(self, linked: Linked) -> None:
+        """Let calls that begin from now on run this code; those in flight go on in the other one."""
+        kind = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+        self._runs = [kind(linked.addresses[s]) if isinstance(s, str) else s for s in self._segments]
+        self._all_linked.append(linked)
+        if self._native is not None:
+            self._native.replace(linked.addresses["call"])
+
+    @property
+    def _linked(self) -> Linked:
+        return self._all_linked[-1]
 
     @cached_property
     def _build(self) -> Build:
@@ -161,6 +193,9 @@ class Program:
             GraphcError: a host step refuses its operands.
             MemoryError: the arena does not fit.
         """
+        if self._second_tier is not None:  # worth the work, now that there are calls
+            job, self._second_tier = self._second_tier, None
+            tiers.later(job)
         frames = self._frames_for(tuple(arrays[number].shape[axis] for number, axis in self._symbols.values()))
         frame = frames.take()
         for variable in self._variables:

@@ -59,6 +59,8 @@ def _now(b: Builder) -> Value:
 class TimedProgram(Program):
     """A program whose calls can say where their time went; for one thread at a time."""
 
+    _has_tiers = False  # what is to be timed is the code that stays
+
     @cached_property
     def _build(self) -> Build:
         return Build(self.graph, self._threads, _TimedEntries)

@@ -149,6 +149,8 @@ _PROGRAM = """
     step = gc.function([x], loss, updates={w: w - gc.grad(loss, [w])[0]})
     for _ in range(2):
         value = step(np.arange(16, dtype="float32").reshape(2, 8) / 16)
+    from graphc.backends.llvm import tiers
+    tiers.wait()
     print(float(value).hex(), step.artifacts["cache"].count(": hit"), step.artifacts["cache"].count(": miss"))
 """
 

@@ -119,7 +119,7 @@ def test_many_kernels_run():
 def test_helpers_come_with_the_kernels_that_call_them():
     x = gc.placeholder(("n",), "float32")
     y = x
-    for function in (gc.exp, gc.sin, gc.tanh, gc.erf, gc.log1p, gc.cos, gc.sinh, gc.atan):
+    for function in (gc.exp, gc.sin, gc.tanh, gc.erf, gc.log1p, gc.cos, gc.sinh, gc.atan, gc.tan, gc.cosh):
         y = function(y)
     built = build_loops(Graph("body", (x,), (y,)))
     assert built.helpers

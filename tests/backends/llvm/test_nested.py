@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.backends.llvm import nesting
+from graphc.backends.llvm.entry import Entries
 
 
 def both(inputs, outputs, *calls):
@@ -158,3 +160,65 @@ def test_memory_is_that_of_one_step_and_the_stacks():
     f(np.zeros((500, 1000)))
     (frames,) = f._executable._calls.values()
     assert frames.layout.total < 8 * 1000 * 10
+
+
+# ---- planted bugs -------------------------------------------------------------------------------------------
+
+
+def shared_spare(self, b, states, trip):
+    """The new state overwrites the old one, which is still being read."""
+    for state in states:
+        if state.spare:
+            self._bind(b, state.new, self._buffer(b, state.spare[0]))
+
+
+def one_by_one(self, b, states):
+    """Nothing moves on after the first step."""
+
+
+def backwards_rows(self, b, number, scan):
+    """Rows in the order of the steps, whatever the direction."""
+    scan.is_reversed = False
+    RIGHT["_scan"](self, b, number, scan)
+
+
+def wrong_branch(self, b, number, cond):
+    cond.then, cond.otherwise, cond.bound = cond.otherwise, cond.then, cond.bound[::-1]
+    RIGHT["_cond"](self, b, number, cond)
+
+
+RIGHT = {name: getattr(Entries, name) for name in ("_scan", "_cond")}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("_take_turns", shared_spare), ("_advance", one_by_one), ("_scan", backwards_rows), ("_cond", wrong_branch)],
+)
+def test_a_planted_bug_is_found(name, wrong, monkeypatch):
+    monkeypatch.setattr(Entries, name, wrong)
+    x, h, u = (gc.placeholder(shape, "float64") for shape in (("t", 2, 4), (2, 4), (4, 4)))
+
+    def step(x_t, h):
+        return gc.cond(gc.sum(x_t) > 0.0, lambda: gc.sin(x_t + h @ u), lambda: gc.cos(h) @ u)
+
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=s) for s in ((6, 2, 4), (2, 4), (4, 4))]
+    last = gc.scan(step, x, h, reverse=True).last
+    plain = gc.scan(lambda x_t, h, c: (gc.sin(x_t + h @ u), gc.sort(c + gc.cos(h))), x, [h, h], reverse=True).last
+    with pytest.raises(AssertionError):
+        both([x, h, u], [last, *plain], arrays)
+
+
+def test_a_history_of_one_row_less_is_found(monkeypatch):
+    x, h, w, u = inputs = net_inputs()
+    loss = gc.sum(net(x, h, w, u).last)
+    gradients = gc.grad(loss, inputs)
+    both(inputs, gradients, net_arrays(4))
+
+    class Shifted(nesting.View):
+        def __init__(self, history, buffer, skips_first):
+            super().__init__(history, buffer, False)
+
+    monkeypatch.setattr(nesting, "View", Shifted)
+    with pytest.raises(AssertionError):
+        both(inputs, gradients, net_arrays(4))

@@ -1,0 +1,213 @@
+"""Convolution and pooling kernels against NumPy: vector units, cuts among threads, guarded memory, planted bugs."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from harness import Compiled, assert_same_bits, placeholders
+
+from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernels import (
+    KERNELS,
+    convolution_packing,
+    convolution_product,
+    convolution_weights,
+    correlation,
+    pooling,
+    sliding,
+)
+from graphc.backends.llvm.kernels.stages import Stage
+from graphc.backends.llvm.target import host_target
+from graphc.ir import dims
+from graphc.ir.build import apply
+from graphc.ir.evaluate import bind_symbols, evaluate_tensor
+from graphc.ir.opdef import OPS
+
+HOST = host_target()
+#: Machines whose vector units the host can stand in for.
+UNITS = {
+    "host": HOST,
+    "avx2": replace(HOST, vector_bits=min(HOST.vector_bits, 256), vector_registers=16),
+    "scalar": replace(HOST, vector_bits=64, vector_registers=16, has_fma=False),
+}
+CUTS = ((), (0.5,), (0.1, 0.35, 0.8))
+
+
+def windows(strides, before, after, dilation) -> dict[str, Any]:
+    return {"strides": strides, "before": before, "after": after, "dilation": dilation}
+
+
+#: (image, weights, attributes): ragged panels, several blocks of k, borders, phases, groups, depthwise.
+CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 9, 11, 5), (37, 5, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 1}),
+    ((1, 8, 7, 33), (64, 33, 3, 3), windows((2, 1), (0, 2), (1, 0), (1, 2)) | {"groups": 1}),
+    ((3, 5, 6, 450), (3, 450, 1, 2), windows((1, 1), (0, 0), (0, 0), (1, 1)) | {"groups": 1}),
+    ((2, 9, 8, 6), (9, 2, 3, 2), windows((3, 2), (2, 0), (0, 1), (1, 1)) | {"groups": 3}),
+    ((2, 9, 10, 21), (21, 1, 3, 3), windows((1, 2), (1, 1), (1, 1), (1, 1)) | {"groups": 21}),
+    ((2, 7, 7, 70), (70, 1, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 70}),
+    ((40, 13, 1), (20, 1, 4), windows((1,), (0,), (0,), (1,)) | {"groups": 1}),
+    ((1, 4, 5, 6, 3), (4, 3, 2, 2, 3), windows((1, 2, 1), (0, 1, 1), (0, 0, 1), (1, 1, 1)) | {"groups": 1}),
+]  # fmt: skip
+
+
+def run_kernels(built: Kernel | tuple[Stage, ...], arrays, shape, dtype, sizes, cuts: Sequence[float]) -> np.ndarray:
+    """The result of a kernel, or of stages one after the other."""
+    if isinstance(built, Kernel):
+        return Compiled(built)(arrays, shape, dtype, sizes, cuts)
+    known = list(arrays)
+    for stage in built:
+        wanted = [dims.evaluate(size, sizes) for size in stage.result.shape]
+        operands = [known[i] for i in stage.operands]
+        known.append(Compiled(stage.kernel)(operands, wanted, stage.result.dtype, sizes, cuts))
+    return known[-1]
+
+
+def compare(op, arrays, attrs, unit="host", symbolic=False, exact=False):
+    """The kernels give what the op's evaluation gives, and the same bits wherever their turns are cut."""
+    tensor = apply(OPS[op], *placeholders(arrays, False), **attrs)
+    if symbolic:
+        weights = tensor.inputs[1]
+        tensor = apply(OPS[op], placeholders(arrays, True)[0], weights, **attrs)
+    sizes = bind_symbols(tensor.inputs, arrays)
+    with np.errstate(all="ignore"):
+        wanted = evaluate_tensor(tensor, arrays, sizes)
+    built = KERNELS[op](tensor, UNITS[unit])  # type: ignore[call-arg]
+    found = [run_kernels(built, arrays, wanted.shape, wanted.dtype, sizes, cuts) for cuts in CUTS]
+    for other in found[1:]:
+        assert_same_bits(other, found[0])
+    if exact:
+        np.testing.assert_array_equal(found[0], wanted)
+    else:
+        tolerance = 2e-5 if wanted.dtype == np.float32 else 1e-12
+        scale = max(float(np.abs(a[np.isfinite(a)]).max(initial=1)) for a in arrays)
+        np.testing.assert_allclose(found[0], wanted, rtol=tolerance, atol=tolerance * scale * 20)
+
+
+def convolve(case, dtype, unit="host"):
+    image, weights, attrs = case
+    rng = np.random.default_rng(11)
+    x, w = rng.standard_normal(image).astype(dtype), rng.standard_normal(weights).astype(dtype)
+    y = rng.standard_normal(apply(OPS["conv"], *placeholders([x, w], False), **attrs).shape).astype(dtype)
+    compare("conv", [x, w], attrs, unit)
+    compare("conv_transpose", [y, w], {"size": image[1:-1], **attrs}, unit)
+    compare("conv_weights", [x, y], {"window": weights[2:], **attrs}, unit)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "x".join(map(str, case[0])))
+def test_convolutions(case):
+    convolve(case, np.float32)
+
+
+@pytest.mark.parametrize("case", CASES[:5], ids=lambda case: "x".join(map(str, case[0])))
+@pytest.mark.parametrize(("unit", "dtype"), [("avx2", np.float64), ("scalar", np.float32)])
+def test_convolutions_of_other_vector_units(case, unit, dtype):
+    convolve(case, dtype, unit)
+
+
+def test_convolutions_of_symbolic_extents():
+    for image, weights, attrs in CASES[:2]:
+        rng = np.random.default_rng(12)
+        arrays = [rng.standard_normal(s).astype(np.float32) for s in (image, weights)]
+        compare("conv", arrays, attrs, symbolic=True)
+
+
+@pytest.mark.parametrize("op", ["conv", "conv_transpose"])
+@pytest.mark.parametrize("groups", [1, 20])
+def test_weights_that_are_not_finite_meet_no_padding(op, groups):
+    rng = np.random.default_rng(13)
+    x = rng.standard_normal((2, 6, 7, 20)).astype(np.float32)
+    w = rng.standard_normal((20, 20 // groups, 3, 3)).astype(np.float32)
+    w[3, 0, 0, 1], w[7, 0, 2, 2] = np.inf, np.nan
+    attrs = windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": groups}
+    more = {"size": (6, 7)} if op == "conv_transpose" else {}
+    compare(op, [x, w], more | attrs)
+
+
+#: (image, attributes) of poolings.
+POOLED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((2, 8, 6, 37), {"window": (2, 2)} | windows((2, 2), (0, 0), (0, 0), (1, 1))),
+    ((2, 9, 7, 70), {"window": (3, 3)} | windows((2, 2), (1, 1), (1, 1), (1, 1))),
+    ((1, 9, 9, 3), {"window": (5, 4)} | windows((1, 3), (2, 0), (0, 3), (1, 2))),
+    ((3, 11, 130), {"window": (3,)} | windows((4,), (0,), (2,), (1,))),
+]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "unit"),
+    [("float32", "host"), ("float64", "host"), ("uint8", "host"), ("int64", "host"), ("float32", "avx2"),
+     ("uint8", "scalar")],
+)  # fmt: skip
+def test_pooling(dtype, unit):
+    rng = np.random.default_rng(14)
+    for image, attrs in POOLED:
+        x = rng.integers(0, 5, image).astype(dtype)
+        if x.dtype.kind == "f":
+            x[rng.random(image) < 0.05] = np.nan
+        y = evaluate_tensor(apply(OPS["max_pool"], *placeholders([x], False), **attrs), [x], {})
+        g, h = rng.integers(0, 9, y.shape).astype(dtype), rng.integers(0, 9, x.shape).astype(dtype)
+        compare("max_pool", [x], attrs, unit, exact=True)
+        compare("max_pool_spread", [g, x, y], attrs, unit, exact=True)
+        compare("max_pool_pick", [h, x, y], attrs, unit, exact=True)
+        if x.dtype.kind == "f":
+            compare("sum_pool", [h], attrs, unit, exact=True)
+            compare("sum_pool_spread", [g], {"size": image[1:-1], **attrs}, unit, exact=True)
+
+
+# planted bugs ---------------------------------------------------------------------------------------------
+
+
+def wrong(run) -> None:
+    with pytest.raises(AssertionError):
+        run()
+
+
+def test_forgotten_borders_are_caught(monkeypatch):
+    inside = convolution_product._Body._inside
+    monkeypatch.setattr(
+        convolution_product._Body, "_inside", lambda self, row, entries: (inside(self, row, entries)[0], self.b.i64(0))
+    )
+    wrong(lambda: convolve(CASES[0], np.float32))
+
+
+def test_taps_in_the_wrong_order_are_caught(monkeypatch):
+    turned = correlation.Correlation._transposed_axis
+
+    def straight(self, b, axis, n, k, reach, place):
+        return turned(self, b, axis, n, k, reach, place)._replace(tap=b.i64(0), tap_stride=1)
+
+    monkeypatch.setattr(correlation.Correlation, "_transposed_axis", straight)
+    wrong(lambda: convolve(CASES[0], np.float32))
+
+
+def test_an_unchecked_weight_is_caught(monkeypatch):
+    monkeypatch.setattr(
+        convolution_packing, "_write_check", lambda b, shape, panel, end: b.memset(end, 0, shape.panel_step)
+    )
+    with pytest.raises(AssertionError):
+        test_weights_that_are_not_finite_meet_no_padding("conv", 1)
+
+
+def test_a_dropped_block_of_lines_is_caught(monkeypatch):
+    monkeypatch.setattr(convolution_weights.Weighing, "blocks", 1)
+    lines = convolution_weights._Body._lines
+    monkeypatch.setattr(
+        convolution_weights._Body, "_lines", lambda self, start, stop: lines(self, start, self.b.sub(stop, 1))
+    )
+    wrong(lambda: convolve(CASES[0], np.float32))
+
+
+def test_a_later_maximum_is_caught(monkeypatch):
+    monkeypatch.setattr(pooling._Pooling, "equal", lambda self, x, y: self.b.fcmp("oeq", x, y))
+    wrong(lambda: test_pooling("float32", "host"))
+
+
+def test_forgotten_taps_at_the_border_are_caught(monkeypatch):
+    ranges = sliding.SlidingKernel._ranges
+
+    def one_less(self, places):
+        return [(low, self.b.sub(high, 1)) for low, high in ranges(self, places)]
+
+    monkeypatch.setattr(sliding.SlidingKernel, "_ranges", one_less)
+    wrong(lambda: compare("sum_pool", [np.ones(POOLED[1][0], np.float32)], POOLED[1][1], exact=True))
