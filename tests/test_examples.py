@@ -22,7 +22,7 @@ def run(name, *arguments, folder):
 
 
 def test_every_example_has_a_test():
-    tested = {"digits_mlp.py", *NAMES}
+    tested = {"digits_mlp.py", *NAMES, *NETS, *MANNERS}
     assert {file.name for file in EXAMPLES.glob("*.py")} == tested
 
 
@@ -46,3 +46,29 @@ NAMES = ["custom_op.py", "custom_pass.py", "likelihood_fit.py", "logistic_regres
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example(name, backend, tmp_path):
     assert run(name, "--backend", backend, folder=tmp_path)
+
+
+# Each trains a net, saves pictures and the model, and loads it for both backends.
+NETS = ["char_transformer.py", "cnn_digits.py", "dense_classifier.py", "lstm_forecast.py", "vae_digits.py"]
+MANNERS = ["tf1_style.py", "theano_style.py"]
+
+
+def trained(name, backend, folder):
+    """The output of such an example in its short form."""
+    printed = run(name, "--quick", "--backend", backend, "--output", "results", folder=folder)
+    assert re.findall(r" for (llvm|numpy): largest difference", printed) == ["llvm", "numpy"]
+    assert {file.suffix for file in (folder / "results").iterdir()} == {".gcm", ".png"}
+    return printed
+
+
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+@pytest.mark.parametrize("name", NETS)
+def test_a_net(name, backend, tmp_path):
+    trained(name, backend, tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "numpy"])
+def test_one_net_in_the_manners_of_tensorflow_and_theano(backend, tmp_path):
+    first, second = (re.findall(r"^after 2 epochs: .*", trained(n, backend, tmp_path), re.M) for n in MANNERS)
+    assert first == second
+    assert first

@@ -64,13 +64,17 @@ class Program:
         self._symbols = _symbols(graph)
         self._native: NativeCall | None = None
         self._segments: Sequence[str | Step] = _NATIVE
-        key = stored_program.key_of_program(graph, container, opt_level, self._threads)
+        key = self._key()
         self._all_linked: list[Linked] = []  # code that was in use may still be running
         self._second_tier: Callable[[], None] | None = None
         with compiling():
             self._use(self._from_cache(key, container, opt_level) or self._built(key, container, opt_level))
         self._calls: dict[tuple[int, ...], Frames] = {}
         self.artifacts: Mapping[str, str] = _Artifacts(self)
+
+    def _key(self) -> str | None:
+        """Under which the disk cache keeps the program."""
+        return stored_program.key_of_program(self.graph, self._container, self._opt_level, self._threads)
 
     # ---- code --------------------------------------------------------------------------------------------
 

@@ -23,7 +23,6 @@ from graphc.backends.llvm.build import Build
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.entry import Entries
 from graphc.backends.llvm.frames import Frame
-from graphc.backends.llvm.linked import Linked
 from graphc.backends.llvm.program import Program
 from graphc.backends.llvm.steps import Step
 
@@ -65,8 +64,8 @@ class TimedProgram(Program):
     def _build(self) -> Build:
         return Build(self.graph, self._threads, _TimedEntries)
 
-    def _from_cache(self, key: str | None, container: type | None, opt_level: int | None) -> Linked | None:
-        return None
+    def _key(self) -> None:
+        """It is not kept: the key of its graph is that of the program without clocks."""
 
     def _data(self, blueprint: Blueprint, container: type | None) -> dict[str, int]:
         found = super()._data(blueprint, container)

@@ -20,6 +20,13 @@ LIBRARIES = ("graphc-compiler", "llvmlite", "numpy")
 Tensors = Sequence[gc.Tensor]
 
 
+def settle() -> None:
+    """Until the code of the first tier has been replaced."""
+    from graphc.backends.llvm import tiers
+
+    tiers.wait()
+
+
 def placeholders(arrays: dict[str, np.ndarray]) -> list[gc.Tensor]:
     """A placeholder for each array."""
     return [gc.placeholder(array.shape, array.dtype.name, name=name) for name, array in arrays.items()]

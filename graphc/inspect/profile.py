@@ -182,9 +182,19 @@ def profile(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any], 
             variable.assign(value)
     sizes = bind_symbols(function.optimized.inputs, arrays)
     steps = [_median(parts) for parts in zip(*runs)]
-    timed = [(step, cost_of(step.tensor, sizes, step.turns)) for step in steps]
+    timed = list(zip(steps, _costs(steps, sizes)))
     memory = _memory(function, arrays, outputs)
     return Profile(function, timed, statistics.median(whole), len(whole), memory)
+
+
+def _costs(steps: Sequence[StepTime], sizes: Mapping[str, int]) -> Iterator[Cost]:
+    """The cost of each step. What an op does in several steps, such as packing first, counts with the longest one."""
+    longest: dict[Tensor, StepTime] = {}
+    for step in steps:
+        if step.tensor not in longest or longest[step.tensor].seconds < step.seconds:
+            longest[step.tensor] = step
+    for step in steps:
+        yield cost_of(step.tensor, sizes, step.turns) if longest[step.tensor] is step else Cost(0, 0)
 
 
 def _memory(function: Function, arrays: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> dict[str, int]:

@@ -42,6 +42,13 @@ def test_work_is_counted(backend):
     assert product.flops == pytest.approx(product.cost.flops / product.seconds)
 
 
+def test_an_op_in_several_steps_is_counted_once():
+    x = gc.placeholder((4096, 64), "float32", name="x")
+    f = gc.function([x], gc.sum(gc.exp(x)))
+    found = f.profile(np.ones((4096, 64), "float32"), calls=2)
+    assert sum(row.cost.flops for row in found.steps) <= 3 * 4096 * 64
+
+
 def test_lines_are_the_users_and_shared_kernels_are_divided():
     _, f = step("llvm")
     lines = [row.name for row in f.profile(np.ones((50, 64), "float32"), calls=2).by_line()]

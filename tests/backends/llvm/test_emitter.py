@@ -106,7 +106,7 @@ def test_hoisting_after_the_loop_is_refused():
     b = Builder("f", [("n", "i64")])
     with b.loop(0, b.params[0]) as loop:
         pass
-    with pytest.raises(CodegenError, match="its loop has ended"), b.at(loop.preheader):
+    with pytest.raises(CodegenError, match="its loop or function has ended"), b.at(loop.preheader):
         b.add(b.params[0], 1)
 
 

@@ -128,6 +128,18 @@ def test_a_failure_names_the_op_and_its_line(builds):
     assert texts[0] == texts[1] and "test_stored_program.py" in texts[0]
 
 
+def test_a_profile_leaves_the_stored_program_alone(builds):
+    first = run()
+    drop()
+    f, _ = step()
+    f.profile(np.ones((3, 8), "float32"), [0, 1, 2], calls=1)
+    del f
+    drop()
+    before = len(builds)
+    assert equal(run(), first)
+    assert len(builds) == before
+
+
 def test_host_steps_are_not_stored(builds):
     for _ in range(2):
         x = gc.placeholder((2, 2), "float64", name="x")
