@@ -5,8 +5,9 @@
 
 A nest whose kept loops are few turns (or none: the sum of everything) has no loop that threads could share, so
 its reduced loop is cut. Where a few elements are kept, those of a block are read once for each of them while
-the cache holds it. Both steps are loop nests: the second one that of an ordinary body, which reads the partial
-results in place of the reductions' operands.
+the cache holds it. Long columns are cut too: threads that shared the columns would each read a piece of every row,
+which defeats the processor's fetching ahead. Both steps are loop nests: the second one that of an ordinary body,
+which reads the partial results in place of the reductions' operands.
 
 Invariant: blocks depend on extents only, so the order of combination, and with it each bit, is the same for
 any number of threads.
@@ -15,13 +16,14 @@ any number of threads.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.analysis.loops import LoopDim, folds
 from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_frames import Leveled
-from graphc.backends.llvm.kernels.loop_values import Array
+from graphc.backends.llvm.kernels.loop_values import Array, Index
 from graphc.backends.llvm.kernels.loops import LoopKernel
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
@@ -34,6 +36,8 @@ from graphc.ir.types import TensorType
 
 #: Elements of one block: what the second-level cache holds of one operand.
 BLOCK_ELEMENTS = 1 << 16
+#: Elements of one block of columns, which are added to one row in the first-level cache; and the fewest blocks.
+COLUMN_ELEMENTS, FEWEST_BLOCKS = 1 << 18, 4
 #: More kept elements than this fill vectors, and are threads' to share.
 MOST_KEPT = 16
 #: With at most so many ops a block is folded in twice as many lanes: their latency is what it waits for.
@@ -62,9 +66,10 @@ class TwoSteps:
 def in_two_steps(body: Graph, target: Target | None = None) -> TwoSteps | None:
     """The two steps of a body, if it reduces much to little, or may for some values of symbolic sizes."""
     reductions = [t for t in body.tensors if folds(t)]
-    if not reductions or not _is_long(reductions[0]):
+    kind = _kind(reductions[0]) if reductions else None
+    if kind is None:
         return None
-    nest = _PartKernel(Graph("part", body.inputs, tuple(reductions)), target or host_target())
+    nest = kind(Graph("part", body.inputs, tuple(reductions)), target or host_target())
     if not nest.suits(body):
         return None
     partials = tuple(
@@ -75,12 +80,15 @@ def in_two_steps(body: Graph, target: Target | None = None) -> TwoSteps | None:
     return TwoSteps(nest.kernel(), tuple(p.tensor_type for p in partials), finish, operands)
 
 
-def _is_long(reduction: Tensor) -> bool:
-    """Whether what is kept is known to be little, and what is folded is not known to be."""
+def _kind(reduction: Tensor) -> type[_PartKernel] | None:
+    """What cuts a nest with this reduction: where little is kept of what may be much, or columns are known as long."""
     kept, all_ = reduction.tensor_type.size, reduction.inputs[0].tensor_type.size
-    if not isinstance(kept, int) or not 1 <= kept <= MOST_KEPT:
-        return False
-    return not isinstance(all_, int) or all_ > BLOCK_ELEMENTS
+    if not isinstance(kept, int) or kept < 1:
+        return None
+    if kept <= MOST_KEPT:
+        return _PartKernel if not isinstance(all_, int) or all_ > BLOCK_ELEMENTS else None
+    is_much = isinstance(all_, int) and all_ >= FEWEST_BLOCKS * COLUMN_ELEMENTS
+    return _ColumnsPartKernel if is_much else None
 
 
 def _finish(body: Graph, partials: dict[Tensor, Tensor]) -> tuple[Graph, tuple[int, ...]]:
@@ -154,12 +162,44 @@ class _PartKernel(LoopKernel):
                 row = b.offset(output.pointer.value, b.mul(block.index, offset))
                 self.outputs[tensor] = Array(Leveled(row, level), output.shape, output.dtype)
             with contextlib.ExitStack() as stack:
-                for group in self.kept:
+                for group in self._kept_loops()[0]:
                     stack.enter_context(self._loop_over(group))
                 self._turn()
         turn = [d.extent for d in self.nest.dims if d not in self.reduced[0]]
         split = Split((self.blocks,), 1, self._cost() * dims.product([height, *turn]))
         return Kernel(b, self.sizes, 0, helpers=tuple(self.values.helpers.values()), split=split)
+
+
+class _ColumnsPartKernel(_PartKernel):
+    """The same for columns: each block is added up to rows of partial results."""
+
+    short = LoopKernel.short
+
+    def suits(self, body: Graph) -> bool:
+        """Whether the nest is one of columns, and nothing else of the body needs the long loops."""
+        one_sweep = not self.by_rows and not self.crosswise and len(self.stages) == 1 and not self.fallible
+        if not one_sweep or self.nest.dims[0] not in self.reduced[0]:
+            return False
+        kept = dims.product(list(self.kept_extents))
+        few = all(isinstance(out.tensor_type.size, int) and out.tensor_type.size <= kept for out in body.outputs)
+        return few and isinstance(self.blocks, int) and self.blocks >= FEWEST_BLOCKS
+
+    @property
+    def height(self) -> int:
+        """How many rows make a block."""
+        inside = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]])
+        return max(1, COLUMN_ELEMENTS // max(1, inside)) if isinstance(inside, int) else 1
+
+    @contextlib.contextmanager
+    def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
+        if group is not self.reduced[0]:
+            with super()._loop_over(group):
+                yield
+            return
+        first, stop = self.window
+        with self.frames.loop(first.value, stop) as loop:
+            self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
+            yield
 
 
 __all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps"]

@@ -6,6 +6,7 @@ from harness import Compiled, assert_same_bits, values
 from nests import body
 
 import graphc as gc
+from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels import total_reductions
 from graphc.backends.llvm.kernels.loops import build_loops
 from graphc.backends.llvm.kernels.total_reductions import BLOCK_ELEMENTS, in_two_steps
@@ -94,6 +95,26 @@ def test_little_is_kept(op, dtype, shape, axes):
             assert_near(found, expected.astype(dtype), op)
             for cuts in CUTS:
                 assert_same_bits(run(graph, array, cuts)[0], partials)
+
+
+@pytest.mark.parametrize(("op", "dtype"), OPERATIONS)
+@pytest.mark.parametrize(("shape", "axes"), [((4099, 257), (0,)), ((3, 401, 900), (0, 1)), ((1100, 31, 33), (0,))])
+def test_long_columns(op, dtype, shape, axes):
+    rng = np.random.default_rng(7)
+    graph = body(apply(OPS[op], gc.placeholder(shape, dtype), axis=axes, keepdims=False))
+    array = some(rng, shape, dtype)
+    assert isinstance(in_two_steps(graph).part, Kernel)
+    partials, found = run(graph, array)
+    exact = array.astype(np.longdouble) if array.dtype.kind == "f" else array
+    expected = getattr(np, op)(exact, axis=axes).astype(dtype)
+    if op == "sum" and array.dtype.kind == "f":  # one addition after the other inside a block, as NumPy does
+        np.testing.assert_allclose(found, expected, rtol=40 * np.finfo(dtype).eps)
+    else:
+        assert_near(found, expected, op)
+    for cuts in CUTS:
+        again = run(graph, array, cuts)
+        assert_same_bits(again[0], partials)
+        assert_same_bits(again[1], found)
 
 
 def test_what_feeds_a_reduction_and_what_it_feeds_is_computed_with_it():
