@@ -173,7 +173,7 @@ def profile(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any], 
         raise ArgumentError(f"profile: calls must be a number from 1 on, not {calls!r}", location=here())
     kept = [(variable, variable.value) for variable in function.variables]
     try:
-        whole = _measured(lambda: function.call(*args, **kwargs), calls)
+        whole = _measured(lambda: function(*args, **kwargs), calls)
         arrays = function.feed(args, kwargs)
         outputs, _ = function.timed(arrays)
         runs = [function.timed(arrays)[1] for _ in whole]
@@ -240,7 +240,7 @@ def _lines(tensor: Tensor) -> dict[str, float]:
     """The user's lines that a step comes from, each with its share; they sum to 1."""
     body = tensor.attrs.get("body") if tensor.op.name == "fused" else None
     members = [t for t in body.tensors if t not in body.inputs and t.op.name != "const"] if body is not None else []
-    lines = [str(member.location).partition(",")[0] for member in members] or [str(tensor.location).partition(",")[0]]
+    lines = [member.location.place for member in members] or [tensor.location.place]
     return {line: lines.count(line) / len(lines) for line in lines}
 
 
