@@ -62,8 +62,8 @@ def fold(graph: Graph) -> Graph:
 
 def _can_fold(tensor: Tensor) -> bool:
     op = tensor.op
-    if op.has(Trait.EFFECT) or op.name in ("placeholder", "variable"):
-        return False
+    if op.has(Trait.EFFECT) or op.has(Trait.BODY) or op.name in ("placeholder", "variable"):
+        return False  # a loop may be long, and its body may print
     return not any(isinstance(size, Dim) for size in sizes_of(tensor))
 
 

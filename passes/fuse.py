@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from graphc.analysis.loops import FREE, Nest, fusible
+from graphc.analysis.transposition import is_large_transposition
 from graphc.analysis.users import users
 from graphc.errors import ArgumentError, nearest
 from graphc.ir.build import apply, unpack
@@ -144,6 +145,8 @@ class _Former:
         if len(clusters) > 1:
             reason = self._merge(clusters)
             clusters = [homes[u] for u in self.users[tensor] if u in homes][:1]
+        if reason is None and is_large_transposition(tensor):
+            reason = "a large transposition is done by itself"
         if reason is None and self._reaches(outside, clusters[0]):
             reason = "another user of it must run before the cluster, and after it"
         if reason is None:
@@ -231,8 +234,8 @@ class _Former:
 
 def _stays_outside(tensor: Tensor, using: Sequence[Tensor]) -> bool:
     """A constant or size is nothing to compute, a reshape costs nothing by itself, nor does a transpose that
-    only matrix products read."""
-    if tensor.op.name in ("const", "dim", "reshape"):
+    only matrix products read; and a large transposition costs less by itself."""
+    if tensor.op.name in ("const", "dim", "reshape") or is_large_transposition(tensor):
         return True
     return tensor.op.name == "permute_dims" and bool(using) and all(u.op.name == "matmul" for u in using)
 

@@ -4,8 +4,9 @@ Reverse mode is one sweep over the operands-first order, reversed. Each tensor c
 its users send; when all users are done, their sum goes through the op's own rule (`OpDef.vjp`) to its
 operands. Forward mode is that sweep again, differentiated by its own cotangent.
 
-Invariant: the sweep only visits tensors between `wrt` and the result, once each, and never recurses; a tensor
-that it makes carries the user's line of the tensor that it differentiates, and "grad of <op>".
+The sweep itself is `graphc/ops/differentiation.py`; here are the functions that users call.
+
+Invariant: every argument is checked before the sweep starts.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from typing import Any, Literal
 import numpy as np
 
 from graphc.errors import ArgumentError, DTypeError, GradientError, GraphcError, ShapeError
-from graphc.ir.build import apply, constant, expect_tensor
+from graphc.ir.bodies import tensors_within
+from graphc.ir.build import constant, expect_tensor
 from graphc.ir.collector import holding
-from graphc.ir.graph import topological_order
+from graphc.ir.graph import Graph, topological_order
 from graphc.ir.location import here, inherit
-from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS, Trait
 from graphc.ir.tensor import Tensor, describe
-from graphc.ir.types import TensorType, TupleType, is_float
-from graphc.ops.movement import sum_to_shape
+from graphc.ir.types import TupleType, is_float
+from graphc.ops import differentiation
+from graphc.ops.differentiation import zeros
+from graphc.ops.while_loop import LIMIT_HINT, NO_LIMIT
+from graphc.passes.slim import slim
 
 Disconnected = Literal["error", "zeros"]
 Tensors = Tensor | Sequence[Tensor]
@@ -69,7 +73,7 @@ def grad(loss: Tensor, wrt: Tensors, *, disconnected: Disconnected = "error") ->
     expect_float("grad", "wrt", wanted)
     with inherit(loss.location, "grad"):
         seed = constant(np.ones((), loss.dtype))
-    return reverse("grad", [loss], wanted, [seed], disconnected)
+    return _computable("grad", reverse("grad", [loss], wanted, [seed], disconnected))
 
 
 @holding
@@ -100,7 +104,7 @@ def vjp(y: Tensors, x: Tensors, u: Tensors, *, disconnected: Disconnected = "err
     expect_float("vjp", "y", results)
     expect_float("vjp", "x", wanted)
     _expect_like("vjp", "u", cotangents, "y", results)
-    found = reverse("vjp", results, wanted, cotangents, disconnected)
+    found = _computable("vjp", reverse("vjp", results, wanted, cotangents, disconnected))
     return found[0] if isinstance(x, Tensor) else found
 
 
@@ -155,36 +159,10 @@ def reverse(
         raise ArgumentError(
             f"{caller}: disconnected must be 'error' or 'zeros', not {disconnected!r}", location=here()
         )
-    order = list(topological_order(results))
-    on_the_way = set(wrt)
-    for tensor in order:
-        if tensor not in on_the_way and any(operand in on_the_way for operand in tensor.inputs):
-            on_the_way.add(tensor)
     if disconnected == "error":
-        _expect_connected(caller, results, wrt, order)
-
-    # A tensor with several results has one slot for each, filled by the `get`s that read them.
-    slots: dict[Tensor, list[Tensor | None]] = {}
-    for result, seed in zip(results, seeds):
-        if result in on_the_way:
-            _send(seed, result, slots, "seed")
-    kept: dict[Tensor, Tensor] = {}
-    stop = set(wrt)
-    for tensor in reversed(order):
-        received = slots.pop(tensor, None)
-        if received is None:
-            continue
-        if tensor in stop and received[0] is not None:
-            kept[tensor] = received[0]
-        if not tensor.inputs or not any(operand in on_the_way for operand in tensor.inputs):
-            continue
-        with inherit(tensor.location, f"grad of {tensor.op.name}"):
-            for operand, cotangent in _cotangents(tensor, received):
-                if operand in on_the_way:
-                    _send(cotangent, operand, slots, tensor.op.name)
-            if tensor.op.name == "get" and received[0] is not None:
-                _send_result(received[0], tensor, slots)
-    return [kept[w] if w in kept else _zeros_like(w) for w in wrt]
+        _expect_connected(caller, results, wrt)
+    found = differentiation.cotangents(results, wrt, seeds)
+    return [_zeros_like(w) if t is None else t for w, t in zip(wrt, found)]
 
 
 def forward(
@@ -200,76 +178,14 @@ def forward(
     return reverse(caller, transposed, dummies, tangents, "zeros")
 
 
-def _cotangents(tensor: Tensor, received: list[Tensor | None]) -> Iterable[tuple[Tensor, Tensor]]:
-    """What the rule of the tensor's op sends to its operands, those without a gradient left out."""
-    rule = tensor.op.vjp
-    if rule == NOT_DIFFERENTIABLE:
-        return
-    if isinstance(rule, str):
-        raise GradientError(f"{tensor.op.name} has no gradient: {rule}", location=tensor.location)
-    g: Any = received[0]
-    y: Any = tensor
-    if isinstance(tensor.type, TupleType):
-        g = tuple(received)
-        y = tuple(apply(OPS["get"], tensor, index=i) for i in range(len(received)))
-    try:
-        sent = rule(g, y, *tensor.inputs, **tensor.attrs)
-    except GraphcError as error:
-        message = f"the gradient of {tensor.op.name}: {error.message}"
-        raise GradientError(message, location=tensor.location, hint=error.hint) from error
-    if not isinstance(sent, tuple) or len(sent) != len(tensor.inputs):
-        given = f"{len(sent)}" if isinstance(sent, tuple) else f"a {type(sent).__name__}"
-        wanted = f"a tuple of {len(tensor.inputs)} cotangents"
-        raise GradientError(
-            f"the gradient rule of {tensor.op.name} must give {wanted}, it gave {given}",
-            location=tensor.location,
-        )
-    for operand, cotangent in zip(tensor.inputs, sent):
-        if cotangent is None or isinstance(operand.type, TupleType) or not is_float(operand.dtype):
-            continue
-        if tensor.op.has(Trait.ELEMENTWISE):
-            cotangent = sum_to_shape(cotangent, operand.shape)
-        yield operand, cotangent
-
-
-def _send(cotangent: Tensor, operand: Tensor, slots: dict[Tensor, list[Tensor | None]], sender: str) -> None:
-    """Add `cotangent` to what `operand` has received."""
-    cotangent = _in_type_of(operand, cotangent, sender)
-    present = slots.setdefault(operand, [None])
-    present[0] = cotangent if present[0] is None else apply(OPS["add"], present[0], cotangent)
-
-
-def _send_result(cotangent: Tensor, get: Tensor, slots: dict[Tensor, list[Tensor | None]]) -> None:
-    """Add the cotangent of one result to the slots of the tensor that has several."""
-    (operand,) = get.inputs
-    assert isinstance(operand.type, TupleType)
-    index = get.attrs["index"]
-    present = slots.setdefault(operand, [None] * len(operand.type.items))
-    before = present[index]
-    present[index] = cotangent if before is None else apply(OPS["add"], before, cotangent)
-
-
-def _in_type_of(operand: Tensor, cotangent: Tensor, sender: str) -> Tensor:
-    """`cotangent`, checked to be of `operand`'s type.
-
-    Sizes that are equal only by a constraint (`n` and 64) are written in the operand's own way.
-    """
-    if cotangent.type == operand.type:
-        return cotangent
-    if cotangent.dtype == operand.dtype and len(cotangent.shape) == len(operand.shape):
-        differences = [a - b for a, b in zip(cotangent.shape, operand.shape)]
-        if not any(isinstance(d, int) and d != 0 for d in differences):
-            return apply(OPS["broadcast_to"], cotangent, shape=operand.shape)
-    raise GradientError(
-        f"the gradient rule of {sender} gave {cotangent.type!r} for an operand of type {operand.type!r}",
-        location=here(),
-    )
-
-
-def zeros(type_: TensorType) -> Tensor:
-    """Zeros of a type, symbolic sizes included."""
-    scalar = constant(np.zeros((), type_.dtype))
-    return apply(OPS["broadcast_to"], scalar, shape=type_.shape) if type_.shape else scalar
+def _computable(caller: str, gradients: list[Tensor]) -> list[Tensor]:
+    """The gradients, if there is a way to compute them: not through a `while_loop` without a limit."""
+    graph = Graph(caller, (), tuple(gradients))
+    if any(tensor.op.name == "while_transpose" for tensor in tensors_within(graph)):
+        for tensor in tensors_within(slim(graph)):  # what is not needed does no harm
+            if tensor.op.name == "while_transpose":
+                raise GradientError(f"{caller}: while_loop: {NO_LIMIT}", location=tensor.location, hint=LIMIT_HINT)
+    return gradients
 
 
 def _zeros_like(tensor: Tensor) -> Tensor:
@@ -326,9 +242,9 @@ def _expect_like(
 
 
 def _expect_connected(
-    function: str, results: Sequence[Tensor], wrt: Sequence[Tensor], order: Sequence[Tensor]
+    function: str, results: Sequence[Tensor], wrt: Sequence[Tensor]
 ) -> None:
-    reached = set(order)
+    reached = set(topological_order(results))
     for tensor in wrt:
         if tensor not in reached:
             result = results[0]

@@ -22,6 +22,7 @@ from graphc.ir.location import here, inherit
 from graphc.ir.opdef import OPS
 from graphc.ir.tensor import Tensor, describe
 from graphc.ir.types import TensorType
+from graphc.ops.differentiation import zeros
 from graphc.passes.gradient import (
     Disconnected,
     Tensors,
@@ -30,7 +31,6 @@ from graphc.passes.gradient import (
     grad,
     reverse,
     tensors_of,
-    zeros,
 )
 
 #: The most rows (or columns) that `jacobian` unrolls.

@@ -24,6 +24,7 @@ from graphc.ir.types import TupleType
 from graphc.ir.verify import verify
 from graphc.passes.pipeline import Pass, current_pipeline, pass_named
 from graphc.passes.value_check import compare_values
+from graphc.passes.within import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def _run(
     taken = {name: fired if name == "fired" else facts[name] for name in entry.takes}
     start = time.perf_counter()
     try:
-        result = entry.function(graph, **taken)
+        result = within(graph, lambda g: entry.function(g, **taken)) if entry.inside else entry.function(graph, **taken)
     except Exception as error:
         message = error.message if isinstance(error, GraphcError) else f"{type(error).__name__}: {error}"
         location = error.location if isinstance(error, GraphcError) else None
@@ -183,7 +184,7 @@ def _changed_signature(before: Graph, after: Any) -> str | None:
         for position, (a, b) in enumerate(zip(old, new)):
             if not _alike(a, b):
                 return f"it changed {what}[{position}] from {a.type!r} to {b.type!r}"
-    updated = [variable for variable, _ in before.updates]
+    updated = {variable for variable, _ in before.updates}
     if any(variable not in updated for variable, _ in after.updates):
         return "it updates a variable that was not updated"
     return None

@@ -10,13 +10,19 @@ from dataclasses import dataclass
 
 from graphc.errors import ArgumentError, nearest
 from graphc.ir.graph import Graph
+from graphc.passes.batch import batch
 from graphc.passes.cse import cse
 from graphc.passes.decompose import decompose
+from graphc.passes.defer import defer
 from graphc.passes.fold import fold
 from graphc.passes.fuse import fuse
+from graphc.passes.hoist import hoist
+from graphc.passes.join import join
+from graphc.passes.layout import layout
 from graphc.passes.prune import prune
 from graphc.passes.registration import Registration
 from graphc.passes.simplify import simplify
+from graphc.passes.sink import sink
 from graphc.passes.stabilize import stabilize
 from graphc.passes.unify import unify
 from graphc.passes.value_check import Values
@@ -32,6 +38,8 @@ class Pass:
         takes: the names of the facts that it is given as keywords: "native", "fast_math", "fired".
         required: whether a backend relies on it, so that it cannot be skipped.
         values: what it may do to values: keep them to the bit, round differently, or make them more accurate.
+        inside: whether it is also run on the bodies of loops and branches, the innermost first; a pass that is
+            not sees to them itself.
     """
 
     name: str
@@ -39,14 +47,21 @@ class Pass:
     takes: tuple[str, ...] = ()
     required: bool = False
     values: Values = "rounded"
+    inside: bool = True
 
 
 PIPELINE: tuple[Pass, ...] = (
-    Pass("unify", unify, required=True, values="same"),  # one name for each size
-    Pass("prune", prune, values="same"),  # only what the outputs need
+    Pass("unify", unify, required=True, values="same", inside=False),  # one name for each size
+    Pass("join", join, values="same"),  # loops that step alike become one
+    Pass("prune", prune, values="same", inside=False),  # only what the outputs need
     Pass("stabilize", stabilize.run, ("fast_math", "fired"), values="better"),  # log(1 + x) -> log1p(x)
     Pass("decompose", decompose, ("native", "fired"), required=True),  # what a backend lacks, by simpler ops
+    Pass("layout", layout),  # images keep their channels last from one convolution to the next
     Pass("fold", fold),  # constants in, constant out
+    Pass("hoist", hoist),  # what is the same in every step of a loop is computed before it
+    Pass("batch", batch),  # products of a loop's sequences are one product before it
+    Pass("defer", defer),  # what a loop only adds up or puts out is computed after it
+    Pass("sink", sink),  # cheap arithmetic on a loop's sequences is done in it
     Pass("simplify", simplify.run, ("fast_math", "fired")),  # x * 1 -> x
     Pass("cse", cse, values="same"),  # what is computed twice is computed once
     Pass("fuse", fuse),  # clusters become one `fused` tensor with a body graph
@@ -55,12 +70,23 @@ PIPELINE: tuple[Pass, ...] = (
 MUST_PRECEDE: tuple[tuple[str, str, str], ...] = (
     ("unify", "stabilize", "a rule compares types, and types are equal only when equal sizes have one name"),
     ("unify", "fold", "a size that is required to be 64 is a constant only once it is written as 64"),
+    ("join", "prune", "of two loops that step alike, prune may take different states away"),
     ("prune", "stabilize", "no work for what nothing needs"),
     ("stabilize", "decompose", "stabilize makes log_softmax and its like, which a backend may lack"),
     ("stabilize", "simplify", "simplify rewrites the very patterns that stabilize looks for"),
+    ("decompose", "layout", "what an expansion puts between two convolutions is to be computed channels last, too"),
+    ("layout", "fold", "the transpose of a constant is a constant"),
+    ("layout", "simplify", "it leaves reshapes and transposes behind"),
     ("decompose", "fold", "expansions bring constants of their own"),
     ("decompose", "simplify", "expansions are written for all cases; simplify removes what this case lacks"),
     ("decompose", "cse", "the expansions of softmax(x) and log_softmax(x) share most of their tensors"),
+    ("prune", "defer", "what nobody reads of a gradient must not keep a product in the loop"),
+    ("hoist", "batch", "a matrix that is transposed in the loop is an invariant once that is done before it"),
+    ("hoist", "defer", "an output that is a product by a matrix transposed in the loop is deferred only then"),
+    ("batch", "simplify", "it leaves reshapes and transposes behind"),
+    ("defer", "simplify", "it leaves reshapes and transposes behind"),
+    ("batch", "sink", "what is added to a product of a sequence is next to the loop once the product is before it"),
+    ("sink", "simplify", "it brings together what was computed before a loop and in it"),
     ("fold", "simplify", "most rules look for constants"),
     ("simplify", "cse", "rules leave equal tensors behind, made at different places"),
     ("cse", "fuse", "a tensor that is computed twice would be fused twice"),

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.errors import ArgumentError, PassError
+from graphc.ir.bodies import does
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.location import inherit
 from graphc.ir.opdef import OPS, OpDef, Trait
@@ -214,7 +215,7 @@ class _Sweep:
         return None
 
     def note_effects(self, tensor: Tensor) -> None:
-        if _has_effect(tensor.op) or any(operand in self.effectful for operand in tensor.inputs):
+        if _has_effect(tensor) or any(operand in self.effectful for operand in tensor.inputs):
             self.effectful.add(tensor)
 
     def loses_effect(self, before: Tensor, after: Tensor) -> bool:
@@ -239,14 +240,20 @@ class _Sweep:
             if tensor in kept or tensor in seen:
                 continue
             seen.add(tensor)
-            if _has_effect(tensor.op) or len(seen) > _EFFECT_SEARCH_LIMIT:
+            if _has_effect(tensor) or len(seen) > _EFFECT_SEARCH_LIMIT:
                 return True
             search += (operand for operand in tensor.inputs if operand in self.effectful)
         return False
 
 
+def _has_effect(tensor: Tensor) -> bool:
+    if tensor.op.has(Trait.BODY):
+        return does(tensor, Trait.EFFECT) or does(tensor, Trait.FALLIBLE)
+    return _op_has_effect(tensor.op)
+
+
 @functools.cache  # asked for every tensor of every sweep
-def _has_effect(op: OpDef) -> bool:
+def _op_has_effect(op: OpDef) -> bool:
     return op.has(Trait.EFFECT) or op.has(Trait.FALLIBLE)
 
 

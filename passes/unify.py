@@ -12,18 +12,12 @@ another type are new tensors; `constraints` keeps what cannot be expressed by re
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
 
 from graphc.ir import dims
 from graphc.ir.dims import Size
-from graphc.ir.graph import Graph, map_sizes, sizes_of, with_inputs
-from graphc.ir.opdef import Trait
-from graphc.ir.tensor import Tensor
-from graphc.ir.text import is_graph
-from graphc.ir.types import Type
+from graphc.ir.graph import Graph
+from graphc.ir.resize import resized
 
 
 def unify(graph: Graph) -> Graph:
@@ -43,7 +37,7 @@ def unify(graph: Graph) -> Graph:
     names = _plain_names(graph.symbols)
     values: dict[str, Size] = {name: dims.symbol(plain) for name, plain in names.items() if plain != name}
     values |= {name: dims.substitute(size, values) for name, size in solution.items()}
-    return _substitute(graph, values) if values else graph
+    return resized(graph, lambda size: dims.substitute(size, values)) if values else graph
 
 
 def solve(graph: Graph) -> dict[str, Size]:
@@ -97,39 +91,3 @@ def _plain_names(symbols: Iterable[str]) -> dict[str, str]:
         taken.add(candidate)
         plain[name] = candidate
     return plain
-
-
-def _substitute(graph: Graph, values: Mapping[str, Size]) -> Graph:
-    """`graph` with symbols replaced in all types, attributes, bodies and constraints."""
-
-    @functools.cache
-    def replaced(size: Size) -> Size:
-        return dims.substitute(size, values)
-
-    @functools.cache
-    def replaced_type(type_: Type) -> Type:
-        return map_sizes(type_, replaced)
-
-    def replaced_attribute(value: Any) -> Any:
-        return _substitute(value, values) if is_graph(value) else map_sizes(value, replaced)
-
-    new: dict[Tensor, Tensor] = {}
-    for tensor in graph.tensors:
-        if not any(isinstance(size, dims.Dim) for size in sizes_of(tensor)) and not tensor.op.has(Trait.BODY):
-            new[tensor] = with_inputs(tensor, tuple(new[operand] for operand in tensor.inputs))
-            continue
-        new[tensor] = Tensor(
-            tensor.op,
-            tuple(new[operand] for operand in tensor.inputs),
-            {name: replaced_attribute(value) for name, value in tensor.attrs.items()},
-            replaced_type(tensor.type),
-            tensor.location,
-            tensor.hint,
-        )
-    constraints = (
-        replace(c, left=replaced(c.left), right=replaced(c.right))
-        for c in graph.constraints
-        if replaced(c.left) != replaced(c.right)
-    )
-    kept = graph.with_roots(new[root] for root in graph.roots)
-    return replace(kept, inputs=tuple(new[t] for t in graph.inputs), constraints=tuple(constraints))

@@ -22,6 +22,8 @@ from graphc.ir.types import TensorType
 
 #: Makes a buffer: its type, kind and label.
 MakeBuffer = Callable[[TensorType, str, str], Buffer]
+#: Makes a buffer a bound one: its address is set by what is around it.
+Bind = Callable[[Buffer], None]
 #: Plans a body whose parameters are in these buffers: the plan, and where its results are.
 PlanBody = Callable[[Graph, Sequence[Buffer]], tuple[Plan, list[Buffer]]]
 
@@ -33,26 +35,29 @@ class Nesting:
         operands: where the operands are.
         results: where the results go, by number; those that nothing reads are not there.
         make: makes a buffer.
+        bind: makes an arena buffer a bound one.
         plan: plans a body.
     """
 
     def __init__(
-        self, operands: Sequence[Buffer], results: dict[int, Buffer], make: MakeBuffer, plan: PlanBody
+        self, operands: Sequence[Buffer], results: dict[int, Buffer], make: MakeBuffer, bind: Bind, plan: PlanBody
     ) -> None:
         self.operands = operands
         self.results = results
         self.make = make
+        self.bind = bind
         self.plan = plan
 
     def of(self, tensor: Tensor) -> Nested:
         """What the tensor's op does."""
-        return {"scan": self._scan, "while_loop": self._while, "cond": self._cond}[tensor.op.name](**tensor.attrs)
+        makers: dict[str, Callable[..., Nested]] = {"scan": self._scan, "while_loop": self._while, "cond": self._cond}
+        return makers[tensor.op.name](**tensor.attrs)
 
     def _scan(self, *, length: Size, sequences: int, states: int, reverse: bool, body: Graph) -> Scan:
         rows = self._bound(body.inputs[:sequences])
         present = self._bound(body.inputs[sequences : sequences + states])
         plan, places = self.plan(body, (*rows, *present, *self.operands[sequences + states :]))
-        first, targets = self.operands[sequences:], _Targets(plan, self.make)
+        first, targets = self.operands[sequences:], _Targets(plan, self.make, self.bind)
         slices, views = list(zip(self.operands, rows)), []
         stacked = {number: buffer for number, buffer in self.results.items() if number >= states}
         histories: dict[int, State] = {}
@@ -67,7 +72,9 @@ class Nesting:
             whole = type_.with_shape((length, *type_.shape))
             new = self.make(whole, "bound", "") if twin is None else stacked.pop(twin)
             for buffer, skips_first in ((old, reverse), (new, not reverse)):
-                buffer.kind, buffer.within = "bound", history
+                if buffer.kind != "bound":
+                    self.bind(buffer)
+                buffer.within = history
                 views.append(View(history, buffer, skips_first))
             row = targets.bind(places[i], body.outputs[i])
             slices.append((new, row))
@@ -82,7 +89,7 @@ class Nesting:
         outside = self.operands[states:]
         test, (go,) = self.plan(condition, (*present, *outside))
         plan, places = self.plan(body, (*present, *outside))
-        targets = _Targets(plan, self.make)
+        targets = _Targets(plan, self.make, self.bind)
         return While(test, plan, self._states(body, places, self.operands, present, targets, {}), go, limit)
 
     def _cond(self, *, then: Graph, otherwise: Graph) -> Cond:
@@ -90,7 +97,7 @@ class Nesting:
         plans, bound = [], []
         for branch in (then, otherwise):
             plan, places = self.plan(branch, outside)
-            targets = _Targets(plan, self.make)
+            targets = _Targets(plan, self.make, self.bind)
             bound.append([(result, targets.bind(places[i], branch.outputs[i])) for i, result in self.results.items()])
             plans.append(plan)
         return Cond(pred, plans[0], plans[1], (bound[0], bound[1]))
@@ -113,7 +120,7 @@ class Nesting:
             if number in known:
                 found.append(known[number])
                 continue
-            new, spare = place, ()
+            new, spare = place, tuple[Buffer, ...]()
             if place not in targets.bound:
                 new = targets.bind(place, output)
                 spare = tuple(self.make(new.type, "arena", new.label) for _ in range(2))
@@ -128,16 +135,17 @@ class _Targets:
         bound: the buffers that steps of the body write to that are bound now.
     """
 
-    def __init__(self, plan: Plan, make: MakeBuffer) -> None:
+    def __init__(self, plan: Plan, make: MakeBuffer, bind: Bind) -> None:
         self.plan = plan
         self.make = make
+        self._bind = bind
         self.own = {b for step in plan.steps for b in step.results if b.kind == "arena"}
         self.bound: set[Buffer] = set()
 
     def bind(self, place: Buffer, tensor: Tensor) -> Buffer:
         """A bound buffer that holds a result: the very one that a step writes to, or a copy."""
         if place in self.own and place not in self.bound:
-            place.kind = "bound"
+            self._bind(place)
             self.bound.add(place)
             return place
         copy = self.make(tensor.tensor_type, "bound", tensor.hint or "")

@@ -17,8 +17,8 @@ from graphc.analysis.loops import fusible
 from graphc.analysis.users import users
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels import KERNELS
+from graphc.backends.llvm.kernels.alike import KernelsAlike
 from graphc.backends.llvm.kernels.loop_shape import reads_in_place
-from graphc.backends.llvm.kernels.loops import build_loops
 from graphc.backends.llvm.kernels.matmul import matmul_kernel
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.total_reductions import in_two_steps
@@ -47,8 +47,9 @@ class _Planner:
         self.place: dict[Tensor, Buffer] = {}
         self.items: dict[Tensor, list[Buffer]] = {}
         self.counts: dict[str, int] = {}
+        self.kernels = KernelsAlike()
         if inside is not None:
-            self.counts, self.found.buffers = inside.counts, inside.found.buffers
+            self.counts, self.found.buffers, self.kernels = inside.counts, inside.found.buffers, inside.kernels
 
     def run(self) -> Plan:
         graph = self.graph
@@ -65,10 +66,13 @@ class _Planner:
         return self.found
 
     def _buffer(self, type_: TensorType, kind: str, label: str) -> Buffer:
-        number = self.counts[kind] = self.counts.get(kind, -1) + 1
-        buffer = Buffer(type_, kind, number, label)
+        buffer = Buffer(type_, kind, self._number(kind), label)
         self.found.buffers.append(buffer)
         return buffer
+
+    def _number(self, kind: str) -> int:
+        number = self.counts[kind] = self.counts.get(kind, -1) + 1
+        return number
 
     def _put(self, tensor: Tensor) -> None:
         name = tensor.op.name
@@ -116,7 +120,7 @@ class _Planner:
         self.items[tensor] = list(places.values())
         count = len(self.found.buffers)
         used = {i: place for i, place in places.items() if i in read}
-        nested = Nesting(operands, used, self._buffer, self._plan_body).of(tensor)
+        nested = Nesting(operands, used, self._buffer, self._bind, self._plan_body).of(tensor)
         if any(plan.host_steps for plan in nested.plans):
             del self.found.buffers[count:]
             for place in places.values():
@@ -124,6 +128,10 @@ class _Planner:
             self.found.steps.append(Step(tensor, operands, list(places.values()), None))
         else:
             self.found.steps.append(Step(tensor, operands, list(used.values()), None, None, nested))
+
+    def _bind(self, buffer: Buffer) -> None:
+        """Let what is around a body set the address of a buffer that was to be in the arena."""
+        buffer.kind, buffer.number = "bound", self._number("bound")
 
     def _plan_body(self, body: Graph, parameters: Sequence[Buffer]) -> tuple[Plan, list[Buffer]]:
         """The plan of a body whose parameters are in these buffers, and where its results are."""
@@ -155,7 +163,7 @@ class _Planner:
             return self._nest(tensor, body, [self.place[t] for t in operands])
         operands = list(tensor.inputs)
         builder = KERNELS.get(name)
-        built = builder(tensor) if builder else None
+        built = self.kernels.of_op(tensor, builder) if builder else None
         if isinstance(built, tuple):
             return self._staged(tensor, built)
         return built, None, [self.place[t] for t in operands]
@@ -173,10 +181,10 @@ class _Planner:
         """The kernel of a loop nest; of a reduction in two steps, the second one, after a step for the first."""
         steps = in_two_steps(body)
         if steps is None:
-            return build_loops(body), body, operands
+            return self.kernels.nest(body), body, operands
         partials = [self._buffer(type_, "arena", "partial") for type_ in steps.partials]
         self.found.steps.append(Step(tensor, operands, partials, steps.part, body))
-        return build_loops(steps.finish), steps.finish, [*(operands[i] for i in steps.operands), *partials]
+        return self.kernels.nest(steps.finish), steps.finish, [*(operands[i] for i in steps.operands), *partials]
 
     # ---- results and updates -----------------------------------------------------------------------------
 
@@ -204,11 +212,12 @@ class _Planner:
 
     def _place_updates(self) -> None:
         written = {self.place[variable] for variable, _ in self.graph.updates}
+        order = _Order(self.found.steps)
         for variable, value in self.graph.updates:
             source, target = self.place[value], self.place[variable]
             if source is target:
                 continue
-            if source.kind == "arena" and self._fits_in_place(source, target):
+            if source.kind == "arena" and self._fits_in_place(source, target, order):
                 source.kind, source.number = "variable", target.number
                 continue
             if source in written:  # another variable's old value, which may be overwritten before it is read
@@ -217,17 +226,32 @@ class _Planner:
                 source = kept
             self.found.after.append(Copy(source, target))
 
-    def _fits_in_place(self, value: Buffer, variable: Buffer) -> bool:
+    def _fits_in_place(self, value: Buffer, variable: Buffer, order: _Order) -> bool:
         """Whether the step that makes `value` may write to the variable's memory at once."""
-        steps = self.found.steps
-        number = next(i for i, s in enumerate(steps) if value in s.results)
-        step = steps[number]
-        if any(s.may_fail for s in steps[number:]) or any(variable in s.operands for s in steps[number + 1 :]):
+        number = order.made[value]
+        step = self.found.steps[number]
+        if order.last_failing >= number or order.last_read.get(variable, -1) > number:
             return False
         if any(copy.source is variable for copy in self.found.after):
             return False
         reads = [i for i, operand in enumerate(step.operands) if operand is variable]
         return all(step.body is not None and reads_in_place(step.body, step.body.inputs[i]) for i in reads)
+
+
+class _Order:
+    """Where steps stand.
+
+    Attributes:
+        made: the number of the step that writes to a buffer.
+        last_read: that of the last one that reads it.
+        last_failing: that of the last one that may fail, or -1.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        numbered = list(enumerate(steps))
+        self.made = {buffer: number for number, step in reversed(numbered) for buffer in step.results}
+        self.last_read = {buffer: number for number, step in numbered for buffer in step.operands}
+        self.last_failing = max((number for number, step in numbered if step.may_fail), default=-1)
 
 
 def single_op_body(tensor: Tensor) -> tuple[Graph, list[Tensor]]:
@@ -301,7 +325,8 @@ def _binding_lines(
     for state in nested.states:
         spare = f", in turn in {listed(state.spare)}" if state.spare else ""
         last = f", then {listed([state.last])}" if state.last else ""
-        yield f"{indent}state {listed([state.first])} -> {listed([state.present])} -> {listed([state.new])}{spare}{last}"
+        moves = " -> ".join(listed([buffer]) for buffer in (state.first, state.present, state.new))
+        yield f"{indent}state {moves}{spare}{last}"
 
 
 def _buffer_name(buffer: Buffer) -> str:

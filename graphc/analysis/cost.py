@@ -71,6 +71,12 @@ def costs(graph: Graph, sizes: Mapping[str, int] | None = None) -> dict[Tensor, 
     return {tensor: _cost(tensor, values) for tensor in graph.tensors}
 
 
+def cost_of(tensor: Tensor, sizes: Mapping[str, int], turns: int = 1) -> Cost:
+    """The cost of computing one tensor, so often, for these values of the symbolic sizes."""
+    once = _cost(tensor, sizes)
+    return Cost(once.flops * turns, once.bytes * turns)
+
+
 def total(graph: Graph, sizes: Mapping[str, int] | None = None) -> Cost:
     """The cost of the whole graph."""
     return sum(costs(graph, sizes).values(), Cost(0, 0))
@@ -89,8 +95,8 @@ def _values(graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
 def _cost(tensor: Tensor, sizes: Mapping[str, int]) -> Cost:
     if tensor.op.has(Trait.SOURCE) or tensor.op.name in VIEWS:
         return Cost(0, 0)
-    written = _bytes(tensor, sizes)
-    read = {operand: _bytes(operand, sizes) for operand in tensor.inputs}
+    written = number_of_bytes(tensor, sizes)
+    read = {operand: number_of_bytes(operand, sizes) for operand in tensor.inputs}
     if tensor.op.name in PICKING:
         read[tensor.inputs[0]] = written
     return Cost(_flops(tensor, sizes), written + sum(read.values()))
@@ -118,7 +124,8 @@ def _number(shape: tuple[Size, ...], sizes: Mapping[str, int]) -> int:
     return math.prod(dims.evaluate(size, sizes) for size in shape)
 
 
-def _bytes(tensor: Tensor, sizes: Mapping[str, int]) -> int:
+def number_of_bytes(tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    """What the value of a tensor takes, all results together."""
     items = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
     return sum(_number(item.shape, sizes) * item.dtype.itemsize for item in items)
 
@@ -128,6 +135,25 @@ Shapes = list[tuple[int, ...]]
 
 def _matmul(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
     return 2 * _number(tensor.shape, sizes) * shapes[0][-1]
+
+
+def _conv(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    return 2 * _number(tensor.shape, sizes) * math.prod(shapes[1][1:])
+
+
+def _conv_transpose(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    return 2 * math.prod(shapes[0]) * math.prod(shapes[1][1:])
+
+
+def _conv_weights(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    return 2 * _number(tensor.shape, sizes) * math.prod(shapes[1][:-1])
+
+
+def _pool(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    """One operation for each element of each window."""
+    window = _number(tensor.attrs["window"], sizes)
+    pooled = tensor.shape if tensor.op.name in ("max_pool", "max_pool_pick", "sum_pool") else tensor.inputs[0].shape
+    return _number(pooled, sizes) * window
 
 
 def _sort(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
@@ -151,6 +177,14 @@ def _softmax(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
 
 _COUNTS: Mapping[str, Callable[[Shapes, Tensor, Mapping[str, int]], int]] = {
     "matmul": _matmul,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "conv_weights": _conv_weights,
+    "max_pool": _pool,
+    "max_pool_pick": _pool,
+    "max_pool_spread": _pool,
+    "sum_pool": _pool,
+    "sum_pool_spread": _pool,
     "sort": _sort,
     "argsort": _sort,
     "softmax": _softmax,

@@ -10,18 +10,21 @@ Invariant: the same graph, values and seed give the same noise; results of exact
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import GraphcError
+from graphc.ir.bodies import bodies_of, tensors_within
 from graphc.ir.evaluate import Value, bind_symbols, evaluate, evaluate_tensor
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TupleType
+from graphc.ops.windows import tap_order
 
 #: Functions whose last bits differ from one implementation to the next.
 INEXACT = frozenset({
@@ -31,9 +34,18 @@ INEXACT = frozenset({
 })  # fmt: skip
 #: Ops that add up or multiply many terms in an order of the implementation's own, or that cancel inside.
 ACCUMULATING = frozenset({
-    "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "matmul", "prod", "scatter_add", "softmax",
-    "sum",
+    "conv", "conv_transpose", "conv_weights", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "matmul",
+    "max_pool_spread", "prod", "scatter_add", "softmax", "sum", "sum_pool", "sum_pool_spread",
 })  # fmt: skip
+#: Sums of products -> how many terms one element has.
+TERMS: Mapping[str, Callable[[np.ndarray, np.ndarray], int]] = {
+    "matmul": lambda x, y: x.shape[-1],
+    "conv": lambda x, w: math.prod(w.shape[1:]),
+    "conv_transpose": lambda y, w: math.prod((w.shape[0], *w.shape[2:])),
+    "conv_weights": lambda x, y: math.prod(y.shape[:-1]),
+}
+#: Sums over the taps of windows.
+WINDOW_SUMS = frozenset({"conv", "conv_transpose", "sum_pool", "sum_pool_spread"})
 #: They end with the logarithm of a rounded sum, which may be near 1: its error does not shrink with the result.
 LOGARITHMS_OF_SUMS = frozenset({"log_softmax", "logsumexp"})
 #: Reductions that are exact, but for the sign of a zero among zeros of both signs.
@@ -118,8 +130,8 @@ def rounds(tensor: Tensor, rewritten: bool = False) -> bool:
     items = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
     if not any(item.dtype.kind == "f" for item in items):
         return False
-    if name == "fused":
-        return not all(_exact_roots(tensor.attrs["body"], rewritten))
+    if tensor.op.has(Trait.BODY):
+        return not all(all(_exact_roots(body, rewritten)) for body in bodies_of(tensor).values())
     if name in CORRECTLY_ROUNDED:
         return rewritten
     return name in INEXACT or name in ACCUMULATING or tensor.op.has(Trait.LIBRARY)
@@ -133,8 +145,7 @@ def _exact_roots(graph: Graph, rewritten: bool) -> list[bool]:
 
 
 def _has_extrema(graph: Graph) -> bool:
-    bodies = (t.attrs["body"] for t in graph.tensors if t.op.name == "fused")
-    return any(t.op.name in EXTREMA for t in graph.tensors) or any(map(_has_extrema, bodies))
+    return any(tensor.op.name in EXTREMA for tensor in tensors_within(graph))
 
 
 def _difference(value: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -156,6 +167,7 @@ class _Moves:
     """How one noisy run moves results."""
 
     def __init__(self, number: int, seed: int, rewritten: bool) -> None:
+        self.number = number
         self.direction = {0: 1, 1: -1}.get(number)
         self.rng = np.random.default_rng((seed, number))
         self.rewritten = rewritten
@@ -173,6 +185,16 @@ class _Moves:
         with np.errstate(all="ignore"):
             other = value + steps.astype(value.dtype) * np.spacing(np.abs(value))
             return np.where(np.isfinite(value) & (value != 0), other, value)
+
+    def fuses(self, tensor: Tensor) -> bool:
+        """Whether products are not rounded in this run: the interpreter's of windows are, a machine's may not be."""
+        return self.number == 2 and tensor.op.name in TERMS and tensor.op.name != "matmul"
+
+    def shuffled(self, entries: list[Any]) -> list[Any]:
+        """The same in another order: backwards, or at random; as they are for one run."""
+        if self.direction is None:
+            return [entries[i] for i in self.rng.permutation(len(entries))]
+        return entries[:: self.direction]
 
     def shifted(self, value: np.ndarray) -> np.ndarray:
         """The logarithm of a sum that has moved by some units in the last place."""
@@ -207,23 +229,23 @@ def _run(
     """The roots' values in one noisy run."""
 
     def noisy(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int]) -> Value:
-        return _evaluate(tensor, list(operands), sizes, moves)
+        return _evaluate(tensor, operands, sizes, moves)
 
     return evaluate(graph, arrays, variables, sizes=sizes, each=noisy)
 
 
-def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], moves: _Moves) -> Value:
+def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int], moves: _Moves) -> Value:
     """One tensor with noise: of its operands too where it accumulates."""
     name = tensor.op.name
-    if name == "fused":
-        results = _run(tensor.attrs["body"], operands, None, sizes, moves)
-        return results[0] if len(results) == 1 else tuple(results)
+    if tensor.op.has(Trait.BODY):
+        return evaluate_tensor(tensor, operands, sizes, lambda t, xs, s: _evaluate(t, xs, s, moves))
     if name == "print":
         return operands[0]
     given = operands
     if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
-        operands = [moves.moved(operand, 1) for operand in _reordered(tensor, operands, moves)]
-    value = evaluate_tensor(tensor, operands, sizes)
+        operands = [moves.moved(operand, 1) for operand in _reordered(tensor, list(operands), moves)]
+    with tap_order(moves.shuffled if name in WINDOW_SUMS else list):
+        value = evaluate_tensor(tensor, operands, sizes) if not moves.fuses(tensor) else _fused(tensor, given, sizes)
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
         return np.where(_zero_times_infinity(given[0], **tensor.attrs), either, value).astype(value.dtype)
@@ -231,11 +253,20 @@ def _evaluate(tensor: Tensor, operands: list[Value], sizes: Mapping[str, int], m
         return moves.any_zero(value, operands[0], **tensor.attrs)
     if name in LOGARITHMS_OF_SUMS:
         return moves.shifted(value)
-    if name == "matmul":
+    if name in TERMS:
         # Equal terms round in one direction, which no other order of them shows: a chain of k additions is off by
         # up to k/2 units in the last place (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2).
-        return moves.moved(value, max(moves.ulps(tensor), operands[0].shape[-1] // 16))
+        return moves.moved(value, max(moves.ulps(tensor), TERMS[name](*operands) // 16))
     return moves.moved(value, moves.ulps(tensor))
+
+
+def _fused(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int]) -> np.ndarray:
+    """A sum of products whose products do not overflow, as with fused multiplication and addition."""
+    dtype = operands[0].dtype
+    wide = np.dtype(np.float64 if dtype.itemsize == 4 else np.longdouble)
+    with np.errstate(all="ignore"):
+        value = evaluate_tensor(tensor, [operand.astype(wide) for operand in operands], sizes)
+        return np.asarray(value.astype(dtype))
 
 
 def _zero_times_infinity(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
@@ -262,4 +293,11 @@ def _reordered(tensor: Tensor, operands: list[Value], moves: _Moves) -> list[Val
         x, y = operands
         order = moves.rng.permutation(x.shape[-1])
         return [x[..., order], y[..., order, :]]
+    if tensor.op.name in TERMS and tensor.attrs["groups"] == 1:
+        x, y = operands
+        if tensor.op.name == "conv_weights":
+            order = moves.rng.permutation(x.shape[0])
+            return [x[order], y[order]]
+        order = moves.rng.permutation(x.shape[-1])
+        return [x[..., order], y[:, order] if tensor.op.name == "conv" else y[order]]
     return operands

@@ -16,6 +16,7 @@ from graphc.ir.acceptance import accept
 from graphc.ir.dims import Dim
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS, OpDef
+from graphc.ir.recording import record
 from graphc.ir.tensor import Tensor, describe
 from graphc.ir.types import SHORT_NAMES, TensorType, TupleType, as_dtype
 
@@ -39,7 +40,7 @@ def apply(op: OpDef, *inputs: Tensor, hint: str | None = None, **attrs: Any) -> 
         type_ = op.infer(*(t.type for t in inputs), **attrs)
     except GraphcError as error:
         raise _located(error, op, inputs) from None
-    return Tensor(op, inputs, attrs, type_, here(), hint)
+    return record(Tensor(op, inputs, attrs, type_, here(), hint))
 
 
 def _located(error: GraphcError, op: OpDef, inputs: tuple[Tensor, ...]) -> GraphcError:

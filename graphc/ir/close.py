@@ -6,11 +6,13 @@ read off the inputs' shapes, and `constraints` lists every equality of sizes tha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
 from graphc.errors import GraphError
 from graphc.ir import dims
+from graphc.ir.bodies import tensors_within
 from graphc.ir.collector import holding
 from graphc.ir.graph import Graph, sizes_of
 from graphc.ir.tensor import Tensor, describe
@@ -35,9 +37,9 @@ def close(
     if len(given) != len(graph.inputs):
         double = next(t for t in graph.inputs if graph.inputs.count(t) > 1)
         raise GraphError(f"input {describe(double)} is listed twice", location=double.location)
-    names = [t.hint for t in graph.inputs if t.hint]
+    names = Counter(t.hint for t in graph.inputs)
     for t in graph.inputs:
-        if t.hint and names.count(t.hint) > 1:
+        if t.hint and names[t.hint] > 1:
             raise GraphError(f"two inputs are named {t.hint!r}", location=t.location)
     for tensor in graph.tensors:
         if tensor.op.name == "placeholder" and tensor not in given:
@@ -57,7 +59,7 @@ def check_symbols(graph: Graph) -> None:
         GraphError: one is not.
     """
     bound = {dims.bare_symbol(s) for t in graph.inputs for s in t.shape}
-    for tensor in graph.tensors:
+    for tensor in tensors_within(graph):
         for size in sizes_of(tensor):
             for name in dims.symbols_of(size):
                 if name not in bound:

@@ -19,6 +19,10 @@ from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor, describe
 
 Value = Any  # an ndarray, or a tuple of them for an op with several results
+#: What gives the value of a tensor, of those of its operands, and of the symbolic sizes.
+Each = Callable[[Tensor, Sequence[Value], Mapping[str, int]], Value]
+#: What a body op's `eval` is given to run a body: the values of its roots for these arrays.
+Run = Callable[[Graph, Sequence[np.ndarray]], list[Value]]
 
 
 def bind_symbols(inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> dict[str, int]:
@@ -32,8 +36,16 @@ def bind_symbols(inputs: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> dict
     return values
 
 
-def evaluate_tensor(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int]) -> Value:
+def evaluate_tensor(
+    tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int], each: Each | None = None
+) -> Value:
     """The value of one tensor, given those of its operands.
+
+    Args:
+        tensor: what to compute.
+        operands: the values of its inputs.
+        sizes: the values of the symbolic sizes.
+        each: gives the value of one tensor of a body of it; by default this function.
 
     Raises:
         GraphcError: the op refuses the values (an index out of bounds, a failed assertion); names the line.
@@ -42,7 +54,11 @@ def evaluate_tensor(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[st
     if sizes and attrs:
         attrs = {k: map_sizes(v, lambda s: dims.evaluate(s, sizes)) for k, v in attrs.items()}
     if tensor.op.has(Trait.BODY):
-        attrs = {**attrs, "sizes": sizes}
+
+        def run(body: Graph, arrays: Sequence[np.ndarray]) -> list[Value]:
+            return evaluate(body, arrays, sizes=sizes, each=each or evaluate_tensor)
+
+        attrs = {**attrs, "sizes": sizes, "run": run}
     try:
         with np.errstate(all="ignore"):
             return tensor.op.eval(*operands, **attrs)
@@ -59,7 +75,7 @@ def evaluate(
     variables: Mapping[Tensor, np.ndarray] | None = None,
     watch: Callable[[Tensor, Value], None] | None = None,
     sizes: Mapping[str, int] | None = None,
-    each: Callable[[Tensor, Sequence[Value], Mapping[str, int]], Value] = evaluate_tensor,
+    each: Each = evaluate_tensor,
 ) -> list[Value]:
     """The values of `graph.roots` for these input arrays.
 
@@ -77,8 +93,7 @@ def evaluate(
     if sizes is None:
         sizes = bind_symbols(graph.inputs, arrays)
     values: dict[Tensor, Value] = dict(zip(graph.inputs, arrays))
-    last_use = {operand: i for i, t in enumerate(graph.tensors) for operand in t.inputs}
-    kept = set(graph.roots) | set(graph.inputs)
+    last_use, kept = graph.last_uses, graph.kept
     for i, tensor in enumerate(graph.tensors):
         if tensor not in values:
             if tensor.op.name == "variable":

@@ -31,7 +31,7 @@ class Trait(enum.Enum):
     SOURCE = "has no operands"
     EFFECT = "does something besides making its result; never merged, folded or reordered away"
     FALLIBLE = "may fail at run time on the values of its operands"
-    BODY = "has body graphs among its attributes; `eval` also receives `sizes`, the values of the symbols"
+    BODY = "has body graphs among its attributes; `eval` also receives `sizes` and `run`, see `evaluate_tensor`"
     LIBRARY = "runs in a library (LAPACK through NumPy); backends may run it as a host step"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from graphc.errors import GraphcError, ShapeError, VerifyError
 from graphc.ir import dims
+from graphc.ir.bodies import bodies_of, tensors_within
 from graphc.ir.dims import Size
 from graphc.ir.graph import Constraint, Graph
 from graphc.ir.opdef import OPS
@@ -55,7 +56,7 @@ def inferred(tensor: Tensor) -> tuple[object, list[tuple[Size, Size]]]:
 def constraints_of(graph: Graph) -> Iterator[Constraint]:
     """The size equalities that the tensors of `graph` need, each once."""
     seen: set[tuple[Size, Size]] = set()
-    for tensor in graph.tensors:
+    for tensor in tensors_within(graph):
         if tensor.op.name in ("placeholder", "variable") or not any(
             isinstance(s, dims.Dim) for t in (*tensor.inputs, tensor) for s in _shape(t)
         ):
@@ -72,11 +73,12 @@ def _shape(tensor: Tensor) -> tuple[Size, ...]:
 
 
 def verify(graph: Graph) -> None:
-    """Check `graph` against the rules of the IR.
+    """Check `graph`, and all bodies in it, against the rules of the IR.
 
     Raises:
         VerifyError: an op is unknown, an attribute is missing or unknown, a written type is not the inferred
-            one, an update does not fit its variable, or a placeholder is not among the inputs.
+            one, an update does not fit its variable, a placeholder is not among the inputs, or a body reads a
+            variable.
     """
     given = set(graph.inputs)
     for tensor in graph.tensors:
@@ -101,9 +103,20 @@ def verify(graph: Graph) -> None:
                 f"{where}: {tensor.op.name} is written as {tensor.type!r} but infers {found!r}",
                 location=tensor.location,
             )
+        for body in bodies_of(tensor).values():
+            _verify_body(tensor, body)
     for variable, value in graph.updates:
         if variable.op.name != "variable" or variable.type != value.type:
             raise VerifyError(
                 f"in graph {graph.name}: update of {describe(variable)}, {variable.type!r}, with {value.type!r}",
                 location=value.location,
             )
+
+
+def _verify_body(owner: Tensor, body: Graph) -> None:
+    """Check a body; variables are read outside, and handed to it."""
+    if body.updates or body.variables:
+        raise VerifyError(
+            f"the body {body.name} of {describe(owner)} reads or updates a variable", location=owner.location
+        )
+    verify(body)

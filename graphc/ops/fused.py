@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ShapeError
-from graphc.ir.evaluate import evaluate
+from graphc.ir.evaluate import Run
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait, define
 from graphc.ir.types import TensorType, TupleType, Type
@@ -31,8 +31,8 @@ def _fused_type(*xs: TensorType, body: Graph) -> Type:
     return TupleType(tuple(t.tensor_type for t in body.outputs))
 
 
-def _fused_eval(*xs: np.ndarray, body: Graph, sizes: Mapping[str, int]) -> Any:
-    values = evaluate(body, xs, sizes=sizes)
+def _fused_eval(*xs: np.ndarray, body: Graph, sizes: Mapping[str, int], run: Run) -> Any:
+    values = run(body, xs)
     return values[0] if len(values) == 1 else tuple(values)
 
 

@@ -18,11 +18,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphc.analysis.rounding import rounds
+from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 
 #: A small change of a float operand can be a large change of the float result.
 JUMPING = frozenset({"ceil", "copysign", "floor", "floor_divide", "fmod", "remainder", "round", "sign", "trunc"})
+
+#: An element's place hangs on which of several is the largest.
+PLACING = frozenset({"max_pool_pick", "max_pool_spread"})
 
 
 class Level(enum.IntEnum):
@@ -36,8 +40,12 @@ class Level(enum.IntEnum):
 def level_of(tensor: Tensor, operands: Sequence[Level]) -> Level:
     """The level of a tensor whose operands have these."""
     highest = max(operands, default=Level.EXACT)
-    if highest is Level.DECIDED or not isinstance(tensor.type, TensorType):
+    if highest is Level.DECIDED:
         return highest
+    if not isinstance(tensor.type, TensorType):
+        return max(highest, Level.ROUNDED) if tensor.op.has(Trait.BODY) and rounds(tensor, rewritten=True) else highest
+    if tensor.op.name in PLACING and highest is not Level.EXACT:
+        return Level.DECIDED
     if tensor.dtype.kind != "f" or tensor.op.name in JUMPING:
         return Level.EXACT if highest is Level.EXACT else Level.DECIDED
     if rounds(tensor, rewritten=True) and not _scales_integer(tensor):

@@ -9,7 +9,7 @@ Invariant: a recipe draws all its choices from the generator, and returns tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,16 @@ import graphc as gc
 from graphc.errors import DTypeError
 from graphc.ir import dims
 from graphc.ir.build import apply
+from graphc.ir.graph import topological_order
 from graphc.ir.opdef import OPS, OpDef, Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import ALL_DTYPES, BOOL, DTYPES, FLOATS, INTEGERS, NUMERIC, TensorType
 
 from .generate import Generator, Recipe, Shape
 
+I64 = DTYPES["i64"]
 #: Structure, not arithmetic: made by the generator itself, or by passes.
-STRUCTURAL = frozenset({"placeholder", "variable", "const", "get", "fused", "assign"})
+STRUCTURAL = frozenset({"placeholder", "variable", "const", "get", "fused", "assign", "while_transpose"})
 #: Public functions that are not for random graphs, and why.
 LEFT_OUT = {"at": "made as the method `.at`", "getitem": "made by indexing"}
 
@@ -344,6 +346,70 @@ def matmul(g: Generator) -> Tensor:
     return gc.matmul(x, g.exactly((inner, columns), x.dtype))
 
 
+def _image(g: Generator, among: Sequence[np.dtype[Any]] = FLOATS) -> Tensor:
+    """A tensor with spatial axes, none of which is ever empty."""
+
+    def suits(t: Tensor) -> bool:
+        return 3 <= t.ndim <= 5 and t.dtype in among and all(map(g.never_empty, t.shape[1:]))
+
+    fitting = [t for t in g.pool if suits(t)]
+    if fitting and g.chance(0.6):
+        return g.one_of(fitting)
+    space = tuple(g.number(1, 7) for _ in range(g.one_of((1, 2, 2, 2, 3))))
+    return g.exactly((g.size(), *space, g.one_of((1, 2, 3, 4, 17))), g.dtype(among))
+
+
+@recipe(3)
+def convolution(g: Generator) -> Tensor:
+    x = _image(g)
+    last = g.chance(0.7)
+    channels = x.shape[-1] if last else x.shape[1]
+    groups = g.one_of([n for n in (1, 1, 2, 3) if isinstance(channels, int) and channels % n == 0] or [1])
+    window = tuple(g.number(1, 3) for _ in range(x.ndim - 2))
+    geometry = {
+        "strides": g.number(1, 3), "padding": "SAME", "dilation": g.number(1, 2), "groups": groups,
+        "layout": "NHWC" if last else "NCHW",
+    }  # fmt: skip
+    share = channels if groups == 1 else dims.floordiv(channels, groups)
+    if g.chance(0.3):
+        w = g.exactly((channels, g.number(1, 3), *window), x.dtype)
+        return gc.conv_transpose(x, w, **geometry)
+    w = g.exactly((groups * g.one_of((1, 2, 3, 17)), share, *window), x.dtype)
+    return gc.conv(x, w, **geometry)
+
+
+@recipe(3)
+def pooling(g: Generator) -> Tensor:
+    x = _image(g, NUMERIC if g.chance(0.5) else FLOATS)
+    window = tuple(g.number(1, 3) for _ in range(x.ndim - 2))
+    strides = g.one_of((None, 1, 2))
+    layout = g.one_of(("NHWC", "NCHW"))
+    if x.dtype.kind == "f" and g.chance(0.4):
+        return gc.avg_pool(x, window, strides, "SAME", layout, g.chance(0.5))
+    y = gc.max_pool(x, window, strides, "SAME", layout)
+    if layout == "NCHW" or g.chance(0.5):
+        return y
+    pooled = y if y.op.name == "max_pool" else y.inputs[0]
+    operands = (x, y) if g.chance(0.5) else (g.exactly(y.shape, x.dtype), g.exactly(x.shape, x.dtype))
+    if operands[0] is x:
+        return apply(OPS["max_pool_pick"], g.exactly(x.shape, x.dtype), x, y, **pooled.attrs)
+    return apply(OPS["max_pool_spread"], operands[0], x, y, **pooled.attrs)
+
+
+@recipe(1)
+def convolution_gradients(g: Generator) -> Tensor:
+    """The ops that only gradients make."""
+    x = _image(g)
+    window = tuple(min(2, *g.values_of(s)) for s in x.shape[1:-1])
+    plain = {"before": (0,) * len(window), "after": (0,) * len(window), "dilation": (1,) * len(window)}
+    strides = {"strides": (g.number(1, 2),) * len(window)}
+    pooled = apply(OPS["sum_pool"], x, window=window, **strides, **plain)
+    if g.chance(0.5):
+        return apply(OPS["sum_pool_spread"], pooled, size=x.shape[1:-1], window=window, **strides, **plain)
+    y = g.exactly((*pooled.shape[:-1], g.number(1, 4)), x.dtype)
+    return apply(OPS["conv_weights"], x, y, window=window, **strides, **plain, groups=1)
+
+
 @recipe(2)
 def other_products(g: Generator) -> Tensor:
     x = g.any(NUMERIC, least=1)
@@ -502,6 +568,68 @@ def check(g: Generator) -> Tensor:
         lambda: gc.assert_(x, g.any((BOOL,)), "a condition") if g.chance(0.1) else gc.assert_(x, x == x),
         lambda: gc.check_finite(gc.where(gc.isfinite(x), x, 0.0) if g.chance(0.9) else x),
     ))()  # fmt: skip
+
+
+# Loops and branches ---------------------------------------------------------------------------------------
+
+
+def unfailing(*operands: Tensor | None) -> None:
+    """Refuse operands that may fail: a loop that does not need one does not compute it."""
+    for tensor in topological_order([t for t in operands if t is not None]):
+        if tensor.op.has(Trait.FALLIBLE):
+            raise DTypeError(f"{tensor.op.name} may fail")
+
+
+def mixed(g: Generator, *operands: Tensor) -> Tensor:
+    """A continuous function of tensors of one dtype, whose values stay small where those of the first do."""
+    value = operands[0]
+    for other in operands[1:]:
+        value = apply(OPS[g.one_of(("add", "multiply", "subtract", "maximum"))], value, other)
+    if value.dtype in FLOATS:
+        value = apply(OPS[g.one_of(("tanh", "sin", "sigmoid", "negative"))], value)
+    return value
+
+
+@recipe(3)
+def scan(g: Generator) -> Any:
+    x = g.any((*FLOATS, I64), least=1)
+    state, outside = g.exactly(x.shape[1:], x.dtype), g.like(x.shape[1:], x.dtype)
+    second = g.exactly(x.shape[1:], x.dtype) if g.chance(0.3) else None
+    is_product = x.ndim == 3 and x.dtype in FLOATS and g.chance(0.5)
+    matrix = g.exactly((x.shape[2], x.shape[2]), x.dtype) if is_product else None
+    unfailing(x, state, outside, second, matrix)
+
+    def step(x_t: Tensor, h: Tensor, *more: Tensor) -> Any:
+        new = mixed(g, h, x_t if matrix is None else x_t @ matrix, outside)
+        if matrix is not None and g.chance(0.5):
+            new = gc.tanh(h @ matrix + new)
+        states = [new, *(g.one_of((h, x_t, new, mixed(g, c, new))) for c in more)]
+        return states, [g.one_of((new, h, x_t, outside, mixed(g, x_t, h)))]
+
+    r = gc.scan(step, x, [state] if second is None else [state, second], reverse=g.chance(0.5))
+    return [*r.last, *r.states, *r.outputs]
+
+
+@recipe(2)
+def cond(g: Generator) -> Any:
+    x = g.any((*FLOATS, I64))
+    y, z, pred = g.like(x.shape, x.dtype), g.exactly(x.shape, x.dtype), g.exactly((), BOOL)
+    unfailing(x, y, z, pred)
+    return gc.cond(
+        pred, lambda: [mixed(g, x, y), z], lambda: [gc.broadcast_to(mixed(g, z, y), x.shape), x]
+    )
+
+
+@recipe(1)
+def while_loop(g: Generator) -> Any:
+    x = g.any((*FLOATS, I64))
+    y, most = g.like(x.shape, x.dtype), g.number(0, 4)
+    unfailing(x, y)
+    limit = g.one_of((4, 2, 4))
+    _, value = gc.while_loop(
+        lambda i, h: i < most, lambda i, h: [i + 1, mixed(g, h, y)], [gc.constant(0), x], limit=limit
+    )
+    return value
 
 
 #: The ops that no recipe can be without; see `test_totality.py`.

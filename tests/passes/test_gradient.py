@@ -327,3 +327,37 @@ def test_a_tensor_with_100_000_users():
         total = total + part
     (dx,) = gc.grad(gc.sum(total), x)
     assert dx.type == x.type
+
+
+# Slices that lie side by side
+
+
+def ops_of_gradient(function):
+    x = gc.placeholder((3, 8), "float64", name="x")
+    (gradient,) = gc.grad(gc.sum(gc.sin(function(x))), [x])
+    return [t.op.name for t in close("f", [x], [gradient]).tensors]
+
+
+def test_the_gradient_of_a_split_is_a_concat():
+    names = ops_of_gradient(lambda x: gc.multiply(*[a + b for a, b in zip(*[iter(gc.split(x, 4, axis=1))] * 2)]))
+    assert names.count("concat") == 1 and "pad" not in names
+
+
+def test_slices_that_overlap_or_leave_gaps_are_added():
+    assert "concat" not in ops_of_gradient(lambda x: x[:, :4] * x[:, 3:7])
+    names = ops_of_gradient(lambda x: x[:, 1:4] * x[:, 4:7])
+    assert names.count("concat") == 1 and names.count("pad") == 1
+    assert "concat" not in ops_of_gradient(lambda x: x[:, :2] * x[:, 6:])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[:, 2:2].sum() + (x[:, :2] * x[:, 2:4]).sum() * x[:, 4:].sum(),
+        lambda x: x[:, 4:].sum() * x[:, :4].sum() * x[:2].sum() * x[2:].sum(),
+        lambda x: x[:, :4].sum() * x[:, :4].sum() * x[:, 4:].sum(),
+    ],
+)
+def test_values_of_gradients_of_slices(function):
+    x = gc.placeholder((3, 8), "float64", name="x")
+    check_against_differences([x], gc.sum(function(x)), [np.random.default_rng(0).normal(size=(3, 8))])
