@@ -4,7 +4,7 @@ import importlib
 import typing
 
 import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
-from graphc import linalg
+from graphc import arguments, linalg
 from graphc.errors import (
     ArgumentError,
     CheckError,
@@ -18,6 +18,7 @@ from graphc.errors import (
     IndexOutOfBoundsError,
     InternalError,
     LinearAlgebraError,
+    ModelFileError,
     ParseError,
     PassError,
     ShapeError,
@@ -25,11 +26,13 @@ from graphc.errors import (
     VerifyError,
 )
 from graphc.function import Function, function
+from graphc.ir import location
 from graphc.ir.build import constant
 from graphc.ir.graph import Graph
 from graphc.ir.parse import parse
 from graphc.ir.tensor import Tensor, Variable
 from graphc.ops import random
+from graphc.ops.adaptive_pooling import adaptive_avg_pool, adaptive_max_pool, global_avg_pool, global_max_pool
 from graphc.ops.arithmetic import (
     add,
     divide,
@@ -70,6 +73,8 @@ from graphc.ops.comparison import (
     where,
 )
 from graphc.ops.composite import elu, gelu, leaky_relu, log_sigmoid, reciprocal, relu, silu, square
+from graphc.ops.cond import cond
+from graphc.ops.convolution import conv, conv_transpose
 from graphc.ops.creation import (
     arange,
     eye,
@@ -108,8 +113,12 @@ from graphc.ops.movement import (
     swapaxes,
 )
 from graphc.ops.padding import pad
+from graphc.ops.pooling import avg_pool, max_pool
 from graphc.ops.reductions import all, any, argmax, argmin, max, min, prod, sum
+from graphc.ops.replacing import substitute
+from graphc.ops.resizing import resize, upsample
 from graphc.ops.rounding import abs, ceil, floor, round, sign, trunc
+from graphc.ops.scan import scan
 from graphc.ops.scattering import scatter_add, scatter_set
 from graphc.ops.slicing import flip
 from graphc.ops.softmax import log_softmax, logsumexp, softmax
@@ -149,17 +158,26 @@ from graphc.ops.transcendental import (
     tan,
     tanh,
 )
+from graphc.ops.while_loop import while_loop
 from graphc.passes import register_pass, register_rule
 from graphc.passes.gradient import grad, jvp, vjp
 from graphc.passes.jacobian import hessian, jacobian
 from graphc.session import Session
 
 if typing.TYPE_CHECKING:
-    from graphc import data, io, metrics, nn, optim, training
+    from graphc import data as data
+    from graphc import io as io
+    from graphc import metrics as metrics
+    from graphc import nn as nn
+    from graphc import optim as optim
+    from graphc import training as training
     from graphc.analysis.nx import to_networkx
     from graphc.inspect.bisect import bisect_passes
     from graphc.inspect.compare import Comparison, compare
     from graphc.inspect.draw import Drawing, draw
+    from graphc.io import load, save
+    from graphc.training.functional import Model
+    from graphc.training.sequential import Sequential
 
 # The library of nets, and tools to look into functions, are imported when they are first used, so that
 # `import graphc` stays quick.
@@ -167,9 +185,13 @@ _ROOMS = ("data", "io", "metrics", "nn", "optim", "training")
 _ON_DEMAND = {
     "Comparison": "graphc.inspect.compare",
     "Drawing": "graphc.inspect.draw",
+    "Model": "graphc.training.functional",
+    "Sequential": "graphc.training.sequential",
     "bisect_passes": "graphc.inspect.bisect",
     "compare": "graphc.inspect.compare",
     "draw": "graphc.inspect.draw",
+    "load": "graphc.io",
+    "save": "graphc.io",
     "to_networkx": "graphc.analysis.nx",
 }
 
@@ -226,8 +248,11 @@ __all__ = [
     "IndexOutOfBoundsError",
     "InternalError",
     "LinearAlgebraError",
+    "Model",
+    "ModelFileError",
     "ParseError",
     "PassError",
+    "Sequential",
     "Session",
     "ShapeError",
     "SymbolicUseError",
@@ -238,6 +263,8 @@ __all__ = [
     "absolute",
     "acos",
     "acosh",
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
     "add",
     "all",
     "amax",
@@ -254,6 +281,7 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "arguments",
     "asin",
     "asinh",
     "assert_",
@@ -264,6 +292,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "avg_pool",
     "binary_cross_entropy_from_logits",
     "bisect_passes",
     "bitwise_and",
@@ -281,7 +310,10 @@ __all__ = [
     "compare",
     "concat",
     "concatenate",
+    "cond",
     "constant",
+    "conv",
+    "conv_transpose",
     "copysign",
     "cos",
     "cosh",
@@ -313,6 +345,8 @@ __all__ = [
     "gather",
     "gelu",
     "getitem",
+    "global_avg_pool",
+    "global_max_pool",
     "grad",
     "greater",
     "greater_equal",
@@ -330,6 +364,8 @@ __all__ = [
     "less_equal",
     "linalg",
     "linspace",
+    "load",
+    "location",
     "log",
     "log1p",
     "log2",
@@ -345,6 +381,7 @@ __all__ = [
     "matmul",
     "matrix_transpose",
     "max",
+    "max_pool",
     "maximum",
     "mean",
     "meshgrid",
@@ -377,10 +414,13 @@ __all__ = [
     "remainder",
     "repeat",
     "reshape",
+    "resize",
     "right_shift",
     "roll",
     "round",
     "rsqrt",
+    "save",
+    "scan",
     "scatter_add",
     "scatter_set",
     "searchsorted",
@@ -400,6 +440,7 @@ __all__ = [
     "stack",
     "std",
     "stop_gradient",
+    "substitute",
     "subtract",
     "sum",
     "swapaxes",
@@ -418,11 +459,13 @@ __all__ = [
     "true_divide",
     "trunc",
     "unstack",
+    "upsample",
     "var",
     "variable",
     "vecdot",
     "vjp",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

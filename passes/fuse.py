@@ -194,6 +194,8 @@ class _Former:
 
         Whoever enters a cluster comes out of all its results.
         """
+        if not starts:
+            return False
         horizon = self._horizon(cluster)
         stack, seen = list(starts), set(starts)
         entered: set[Cluster] = set()

@@ -172,6 +172,45 @@ ALONG = tuple(
 )
 SORTED = tuple(case(*c.shapes, **c.attrs, descending=d) for c in ALONG for d in (False, True))
 
+def _windows(strides: Shape, before: Shape, after: Shape, dilation: Shape, **more: Any) -> dict[str, Any]:
+    """The attributes of sliding windows, in the ops' order."""
+    geometry = {"strides": strides, "before": before, "after": after, "dilation": dilation}
+    return geometry | more if "groups" in more else more | geometry
+
+
+#: (image, weights, result, attributes) of convolutions: 1-D to 3-D, groups, depthwise, padding, nothing at all.
+_CONVOLVED: tuple[tuple[Shape, Shape, Shape, dict[str, Any]], ...] = (
+    ((2, 5, 3), (4, 3, 2), (2, 4, 4), _windows((1,), (0,), (0,), (1,), groups=1)),
+    ((2, 7, 3), (2, 3, 3), (2, 4, 2), _windows((2,), (2,), (1,), (1,), groups=1)),
+    ((2, 5, 6, 4), (6, 2, 2, 3), (2, 3, 4, 6), _windows((2, 1), (1, 0), (0, 0), (1, 1), groups=2)),
+    ((1, 4, 5, 3), (3, 1, 2, 2), (1, 5, 4, 3), _windows((1, 1), (1, 1), (1, 0), (1, 2), groups=3)),
+    ((1, 2, 3, 2, 2), (1, 2, 1, 2, 2), (1, 2, 2, 1, 1),
+     _windows((1, 1, 1), (0, 0, 0), (0, 0, 0), (1, 1, 1), groups=1)),
+    ((0, 4, 3), (2, 3, 2), (0, 3, 2), _windows((1,), (0,), (0,), (1,), groups=1)),
+    ((2, 4, 0), (2, 0, 2), (2, 3, 2), _windows((1,), (0,), (0,), (1,), groups=1)),
+)
+CONVOLUTIONS = (
+    Sample("conv", tuple(case(x, w, **a) for x, w, _, a in _CONVOLVED), FLOATS, ulp=16),
+    Sample("conv_transpose", tuple(case(y, w, size=x[1:-1], **a) for x, w, y, a in _CONVOLVED), FLOATS, ulp=16),
+    Sample("conv_weights", tuple(case(x, y, window=w[2:], **a) for x, w, y, a in _CONVOLVED), FLOATS, ulp=16),
+)
+#: (image, result, attributes) of poolings.
+_POOLED: tuple[tuple[Shape, Shape, dict[str, Any]], ...] = (
+    ((2, 6, 3), (2, 3, 3), _windows((2,), (0,), (0,), (1,), window=(2,))),
+    ((2, 5, 6, 2), (2, 5, 3, 2), _windows((1, 2), (1, 1), (1, 0), (1, 1), window=(3, 2))),
+    ((1, 6, 5, 9), (1, 2, 3, 9), _windows((2, 1), (0, 0), (0, 0), (2, 1), window=(2, 3))),
+    ((1, 2, 3, 2, 2), (1, 1, 2, 1, 2),
+     _windows((1, 1, 1), (0, 0, 0), (0, 0, 0), (1, 1, 1), window=(2, 2, 2))),
+    ((0, 4, 3), (0, 2, 3), _windows((2,), (0,), (0,), (1,), window=(2,))),
+)
+POOLINGS = (
+    Sample("max_pool", tuple(case(x, **a) for x, _, a in _POOLED), NUMERIC),
+    Sample("max_pool_spread", tuple(case(y, x, y, **a) for x, y, a in _POOLED), NUMERIC, ulp=4),
+    Sample("max_pool_pick", tuple(case(x, x, y, **a) for x, y, a in _POOLED), NUMERIC),
+    Sample("sum_pool", tuple(case(x, **a) for x, _, a in _POOLED), FLOATS, ulp=8),
+    Sample("sum_pool_spread", tuple(case(y, size=x[1:-1], **a) for x, y, a in _POOLED), FLOATS, ulp=8),
+)
+
 SAMPLES: tuple[Sample, ...] = (
     # arithmetic
     *_elementwise(UNARY, NUMERIC, abs=(NEAR, 0), negative=((-3, 3), 0), sign=(NEAR, 0), floor=((0.1, 0.9), 0),
@@ -261,6 +300,9 @@ SAMPLES: tuple[Sample, ...] = (
     # linear algebra
     Sample("matmul", (case((2, 3), (3, 4)), case((1, 1), (1, 1)), case((2, 0), (0, 3)), case((0, 2), (2, 3)),
                       case((2, 1, 2, 3), (4, 3, 2)), case((4, 2, 3), (3, 1))), ALL_DTYPES, ulp=8),
+    # sliding windows
+    *CONVOLUTIONS,
+    *POOLINGS,
     # LAPACK; test_linalg.py holds gradients of symmetric matrices, which no interval can describe
     Sample("solve", (case((2, 2), (2, 1)), case((2, 1, 1), (1, 3)), case((0, 0), (0, 2)),
                      case((3, 2, 2), (1, 2, 2))),
