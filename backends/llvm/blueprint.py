@@ -12,6 +12,7 @@ from typing import Any
 
 from graphc.ir import dims
 from graphc.ir.dims import Size
+from graphc.ir.size_text import parse_size
 from graphc.ir.types import DTYPES, SHORT_NAMES, TensorType
 
 
@@ -85,7 +86,7 @@ class Blueprint:
 
         def size(plain: int | str) -> Size:
             if plain not in known:
-                known[plain] = plain if isinstance(plain, int) else dims.parse_size(plain)
+                known[plain] = plain if isinstance(plain, int) else parse_size(plain)
             return known[plain]
 
         places, scratch, sizes, work, uses_pool = json.loads(text)

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import GraphcError, GraphError, ParseError
-from graphc.ir import dims
 from graphc.ir.build import apply
 from graphc.ir.close import check_symbols
 from graphc.ir.collector import holding
 from graphc.ir.graph import Constraint, Graph
 from graphc.ir.location import UNKNOWN, Location, inherit
 from graphc.ir.opdef import OPS, op_named
+from graphc.ir.size_text import parse_size
 from graphc.ir.tensor import Tensor, Variable
 from graphc.ir.types import DTYPES, TensorType, TupleType, Type
 
@@ -154,7 +154,7 @@ class _Reader:
         if not match:
             raise self.error("expected 'require size == size by reason'")
         try:
-            return Constraint(dims.parse_size(match[1]), dims.parse_size(match[2]), match[3], location)
+            return Constraint(parse_size(match[1]), parse_size(match[2]), match[3], location)
         except ValueError as error:
             raise self.error(str(error)) from None
 
@@ -243,7 +243,7 @@ class _Reader:
         if not match or match[1] not in DTYPES:
             raise self.error(f"{text[:80]!r} is not a type such as f32[batch,10]")
         try:
-            shape = tuple(dims.parse_size(s) for s in split_top_level(match[2]))
+            shape = tuple(parse_size(s) for s in split_top_level(match[2]))
         except ValueError as error:
             raise self.error(str(error)) from None
         if any(isinstance(s, int) and not 0 <= s <= _LARGEST_EXTENT for s in shape):
@@ -280,7 +280,7 @@ class _Reader:
             return self._array(np.array(self._numbers(text, type_)), type_)
         if re.fullmatch(r"-?(\d+\.\d*(e[-+]?\d+)?|\d+e[-+]?\d+)", text):
             return float(text)
-        return dims.parse_size(text)
+        return parse_size(text)
 
     def _numbers(self, text: str, type_: Type) -> Any:
         text = text.strip()

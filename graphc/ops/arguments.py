@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import ArgumentError, ShapeError
-from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.location import here
+from graphc.ir.size_text import parse_size
 
 
 def is_integer(value: Any) -> bool:
@@ -82,7 +82,7 @@ def as_size(function: str, argument: str, value: Any) -> Size:
         return value
     if isinstance(value, str):
         try:
-            return dims.parse_size(value)
+            return parse_size(value)
         except ValueError as error:
             raise ShapeError(f"{function}: {argument}: {error}", location=here()) from None
     if not is_integer(value):

@@ -17,6 +17,7 @@ from graphc.ir.build import apply, as_tensor, cast, checked_name, constant
 from graphc.ir.dims import Size
 from graphc.ir.location import here
 from graphc.ir.opdef import NOT_DIFFERENTIABLE, OPS, Trait, define, public
+from graphc.ir.size_text import parse_size
 from graphc.ir.tensor import Tensor, Variable
 from graphc.ir.types import DTYPES, TensorType, TupleType, Type, as_dtype, is_float
 
@@ -115,7 +116,7 @@ def _extent(entry: Any, axis: int, name: str | None) -> Size:
         return dims.fresh_symbol(f"{base}_{axis}")
     if isinstance(entry, str):
         try:
-            return dims.parse_size(entry)
+            return parse_size(entry)
         except ValueError as error:
             raise ShapeError(f"axis {axis}: {error}") from None
     if isinstance(entry, dims.Dim):

@@ -8,7 +8,8 @@ import pytest
 import graphc as gc
 from graphc.errors import ShapeError
 from graphc.ir import dims
-from graphc.ir.dims import evaluate, floordiv, parse_size, substitute, symbol
+from graphc.ir.dims import evaluate, floordiv, substitute, symbol
+from graphc.ir.size_text import parse_size
 
 N, M, K = symbol("n"), symbol("m"), symbol("k")
 SYMBOLS = {"n": N, "m": M, "k": K}

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from graphc.ir import dims
-from graphc.ir.dims import evaluate, maximum, minimum, never_negative, parse_size, symbol
+from graphc.ir.dims import evaluate, maximum, minimum, never_negative, symbol
+from graphc.ir.size_text import parse_size
 
 N, M = symbol("n"), symbol("m")
 
