@@ -19,8 +19,9 @@ from graphc.ir import dims
 from graphc.ir.tensor import Variable
 from graphc.ir.types import TensorType
 
-#: From this much work on (see `Blueprint.work`; about 100 us) a call lets other Python threads run.
-RELEASE_WORK = 1 << 21
+#: From this much work on (see `Blueprint.work`; about 400 us) a call lets other Python threads run. Python itself lets
+#: a thread keep them waiting for 5 ms.
+RELEASE_WORK = 1 << 23
 
 
 class Frames:
