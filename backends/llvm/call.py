@@ -108,7 +108,7 @@ class NativeCall:
     def replace(self, address: int) -> None:
         """Let calls that begin from now on run this code."""
         if self._definition is not None:
-            place = ctypes.cast(self._definition, ctypes.c_void_p).value or 0
+            place = ctypes.cast(ctypes.c_char_p(self._definition), ctypes.c_void_p).value or 0
             abi.MethodDef.from_address(place).function = address
 
     def offer(self, frames: Frames, arrays: Sequence[np.ndarray]) -> None:

@@ -99,7 +99,7 @@ def link_stored(modules: Sequence[Stored], data: Mapping[str, int], opt_level: i
         opt_level: the level of optimisation that was asked for.
     """
     found: dict[str, Library] = {}
-    reused = set()
+    reused: set[Library] = set()
     for key, symbols in modules:
         known = kernels_in_memory(symbols, opt_level)
         if len(known) == len(symbols):

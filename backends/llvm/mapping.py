@@ -58,7 +58,7 @@ class _Mapping:
         self.outside = np.flatnonzero(file.symbols["section"] == UNDEFINED)
         fixed, writable = self._place()
         self.base = _map(self.size, owner)
-        memory = np.frombuffer((ctypes.c_uint8 * self.size).from_address(self.base), np.uint8)
+        memory = np.frombuffer(memoryview((ctypes.c_uint8 * self.size).from_address(self.base)), np.uint8)
         self._fill_table(memory, symbols)
         for number, section in file.sections.items():
             if section.data is not None:

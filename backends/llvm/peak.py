@@ -55,7 +55,7 @@ def peak(threads: int | None = None) -> Peak:
     arithmetic = _best([lambda: chains(_TURNS)] * count)
     size = _TRIAD_BYTES // 3 // 4 // count // 64 * 64
     arrays = [[np.ones(size, np.float32) for _ in range(3)] for _ in range(count)]
-    jobs = [lambda three=three: triad(*(a.ctypes.data for a in three), size) for three in arrays]  # type: ignore[misc]
+    jobs = [lambda three=three: triad(*(a.ctypes.data for a in three), size) for three in arrays]
     return Peak(operations * count / arithmetic, 12 * size * count / _best(jobs), count)
 
 

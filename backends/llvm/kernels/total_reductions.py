@@ -23,7 +23,7 @@ from graphc.analysis.loops import LoopDim, folds
 from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_frames import Leveled
-from graphc.backends.llvm.kernels.loop_values import Array, Index
+from graphc.backends.llvm.kernels.loop_memory import Array, Index
 from graphc.backends.llvm.kernels.loops import LoopKernel
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
@@ -37,7 +37,7 @@ from graphc.ir.types import TensorType
 #: Elements of one block: what the second-level cache holds of one operand.
 BLOCK_ELEMENTS = 1 << 16
 #: Elements of one block of columns, which are added to one row in the first-level cache; and the fewest blocks.
-COLUMN_ELEMENTS, FEWEST_BLOCKS = 1 << 18, 4
+COLUMN_ELEMENTS, FEWEST_BLOCKS = 1 << 17, 4
 #: More kept elements than this fill vectors, and are threads' to share.
 MOST_KEPT = 16
 #: With at most so many ops a block is folded in twice as many lanes: their latency is what it waits for.
@@ -65,19 +65,26 @@ class TwoSteps:
 
 def in_two_steps(body: Graph, target: Target | None = None) -> TwoSteps | None:
     """The two steps of a body, if it reduces much to little, or may for some values of symbolic sizes."""
-    reductions = [t for t in body.tensors if folds(t)]
-    kind = _kind(reductions[0]) if reductions else None
-    if kind is None:
+    nest = nest_of_parts(body, target)
+    if nest is None:
         return None
-    nest = kind(Graph("part", body.inputs, tuple(reductions)), target or host_target())
-    if not nest.suits(body):
-        return None
+    reductions = nest.body.outputs
     partials = tuple(
         Tensor(OPS["placeholder"], (), {}, TensorType(r.dtype, (nest.blocks, *nest.kept_extents)), r.location)
         for r in reductions
     )
     finish, operands = _finish(body, dict(zip(reductions, partials)))
     return TwoSteps(nest.kernel(), tuple(p.tensor_type for p in partials), finish, operands)
+
+
+def nest_of_parts(body: Graph, target: Target | None = None) -> _PartKernel | None:
+    """The nest that makes the partial results of a body which is done in two steps."""
+    reductions = tuple(t for t in body.tensors if folds(t))
+    kind = _kind(reductions[0]) if reductions else None
+    if kind is None:
+        return None
+    nest = kind(Graph("part", body.inputs, reductions), target or host_target())
+    return nest if nest.suits(body) else None
 
 
 def _kind(reduction: Tensor) -> type[_PartKernel] | None:
@@ -181,8 +188,13 @@ class _ColumnsPartKernel(_PartKernel):
         if not one_sweep or self.nest.dims[0] not in self.reduced[0]:
             return False
         kept = dims.product(list(self.kept_extents))
-        few = all(isinstance(out.tensor_type.size, int) and out.tensor_type.size <= kept for out in body.outputs)
+        few = isinstance(kept, int) and not any(self._is_longer(out, kept) for out in body.outputs)
         return few and isinstance(self.blocks, int) and self.blocks >= FEWEST_BLOCKS
+
+    @staticmethod
+    def _is_longer(result: Tensor, kept: int) -> bool:
+        size = result.tensor_type.size
+        return not isinstance(size, int) or size > kept
 
     @property
     def height(self) -> int:
@@ -202,5 +214,4 @@ class _ColumnsPartKernel(_PartKernel):
             yield
 
 
-__all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps"]
-
+__all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps", "nest_of_parts"]
