@@ -1,7 +1,8 @@
 """What every backend offers: compile a graph, run it on arrays.
 
 Invariant: arrays handed to an `Executable` have been checked and converted by `graphc.function`: the inputs'
-dtypes and shapes, native byte order, C-contiguous; and the locks of all variables are held.
+dtypes and shapes, native byte order, C-contiguous (unless only their shapes are read, or they are a base whose
+elements are read by a view); and the locks of all variables are held.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphc.analysis.layouts import Layout
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
 
@@ -81,6 +83,24 @@ class Backend(Protocol):
     @property
     def native(self) -> frozenset[str]:
         """The ops that it takes as they are; `decompose` expands the others where it can."""
+        ...
+
+    @property
+    def copies_fast(self) -> bool:
+        """Whether a program that only moves elements is faster than NumPy's copy."""
+        ...
+
+    def reading(self, graph: Graph, layouts: Mapping[int, Layout]) -> tuple[Graph, tuple[int, ...]] | None:
+        """The graph of a program that reads inputs as they lie, with the same bits for results.
+
+        Args:
+            graph: an optimised graph.
+            layouts: how inputs lie that are not C-contiguous, by their numbers.
+
+        Returns:
+            The graph, whose inputs are those of `graph`, of which only the shapes are used where they lie so, then
+            the bases of those; and the numbers of those. None if no input can be read as it lies.
+        """
         ...
 
     def compile(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> Executable:

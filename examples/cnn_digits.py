@@ -45,14 +45,13 @@ def net(rate: float | gc.optim.Schedule, momentum: float, backend: str) -> gc.Se
         gc.nn.Dense(100, activation="relu", weight_init="he_normal", name="dense1"),
         gc.nn.Dense(10, name="dense2"),
     ]
-    black, white = np.zeros(SHAPE), np.full(SHAPE, 255.0)
     model = gc.Sequential(layers, name="cnn_digits")
     model.compile(
         gc.optim.SGD(rate, momentum=momentum),
-        loss=gc.nn.losses.get("sparse_categorical_crossentropy", from_logits=True),
+        loss="sparse_categorical_crossentropy_from_logits",
         metrics=["accuracy"],
         backend=backend,
-        preprocessing=[gc.data.MinMaxScaler().fit([black, white])],
+        preprocessing=[gc.data.Rescale(1 / 255)],
     )
     return model
 

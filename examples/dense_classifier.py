@@ -112,7 +112,7 @@ def main() -> None:
         print("the net is no better than logistic regression here: 30 scaled features separate nearly all by a plane")
 
     confusion = gc.metrics.ConfusionMatrix()
-    confusion.update(test_y, model.predict(test_x)[:, 0])
+    confusion.update(test_y, model.predict(test_x))
     picture(history, confusion.result(), options.output / "dense_classifier.png")
     check_saved(model, options.output / "dense_classifier.gcm", test_x, options.backend)
     goal = 0.95 if epochs >= 10 else 0.6

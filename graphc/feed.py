@@ -1,8 +1,8 @@
 """From what a caller passes to checked arrays: order, names, dtypes, shapes, sizes.
 
-Invariant: after `Feeder.arrays` every array has the input's dtype, is C-contiguous, aligned and in native byte
-order, every symbolic size has one value, and every constraint of the graph holds. Caller's arrays are
-never written.
+Invariant: after `Feeder.arrays` every array has the input's dtype, is aligned and in native byte order, every
+symbolic size has one value, and every constraint of the graph holds. Small arrays are C-contiguous; what becomes of
+large ones that are not is for `strided` to decide. Caller's arrays are never written.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from graphc.ir import dims
 from graphc.ir.acceptance import accept
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
+from graphc.strided import LARGE
 
 
 class Feeder:
@@ -105,6 +106,8 @@ class Feeder:
             castable = hasattr(value, "dtype") and array.dtype.kind in "biuf"
             hint = f"pass {label}.astype({dtype.name!r})" if castable else None
             raise DTypeError(f"{label}: {tensor.type!r} {error.message}", location=tensor.location, hint=hint) from None
+        if taken.nbytes >= LARGE and taken.flags.aligned:
+            return taken
         return np.require(taken, requirements=["C", "A"])
 
     def _check_sizes(self, arrays: Sequence[np.ndarray]) -> None:

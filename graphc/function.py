@@ -1,15 +1,17 @@
 """`gc.function`: from inputs, outputs and updates to something that can be called.
 
 Invariant: a `Function` is compiled once, when it is made; calls with any sizes run that same code, from any
-number of threads.
+number of threads. Only arrays that lie otherwise in memory may get code of their own (`strided`), for any sizes too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import itertools
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ from graphc.ops.assignment import lift_assignments
 from graphc.passes.fuse import explain
 from graphc.passes.manager import Trace, optimise
 from graphc.results import Results
+from graphc.strided import StridedInputs
 from graphc.structure import Structure, flatten, unflatten
 
 if TYPE_CHECKING:
@@ -51,7 +54,8 @@ class Function:
         optimized: the graph after all passes, which the backend compiled.
         trace: the graph after each pass, with times.
         backend: the backend's name.
-        compilations: how many times code was generated for this function so far.
+        compilations: how many times code was generated for this function so far: once, and once more for each
+            layout of large arrays that are not C-contiguous which calls bring again and again, at most 8.
         compile_milliseconds: how long the backend took.
     """
 
@@ -67,12 +71,15 @@ class Function:
         self._feeder = Feeder(graph)
         # Locks in one order for all functions, so that two calls never wait for each other.
         self._variables = sorted((v for v in graph.variables if isinstance(v, Variable)), key=id)
-        self._executable = self._compile(backend, opt_level)
-
-    def _compile(self, backend: Backend, opt_level: int | None) -> Executable:
         start = time.perf_counter()
-        executable = backend.compile(self.optimized, _container(self._structure), opt_level)
+        self._executable = self._compile(self.optimized, backend, opt_level)
         self.compile_milliseconds = 1e3 * (time.perf_counter() - start)
+        self._strided = StridedInputs(
+            self.optimized, backend, functools.partial(self._compile, backend=backend, opt_level=opt_level)
+        )
+
+    def _compile(self, graph: Graph, backend: Backend, opt_level: int | None) -> Executable:
+        executable = backend.compile(graph, _container(self._structure), opt_level)
         self.compilations += 1
         return executable
 
@@ -117,8 +124,11 @@ class Function:
             kwargs, out = {**kwargs, "out": out}, None
         arrays = self._feeder.arrays(args, kwargs)
         results = None if out is None else Results(self.graph, self._structure, out, arrays)
+        executable = self._executable
+        if not all(array.flags.c_contiguous for array in arrays):
+            executable, arrays = self._strided.prepared(executable, arrays)
         with self._locked() if self._variables else contextlib.nullcontext():
-            outputs = self._executable(arrays, None if results is None else results.places)
+            outputs = executable(arrays, None if results is None else results.places)
         if results is not None:
             return results.finish(outputs)
         if isinstance(self._structure, Tensor):
@@ -182,7 +192,7 @@ class Function:
         Raises:
             FeedError, ShapeError, DTypeError: an argument does not fit its input.
         """
-        return self._feeder.arrays(args, kwargs)
+        return self._strided.copied(self._feeder.arrays(args, kwargs))
 
     def timed(self, arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[StepTime]]:
         """The outputs for arrays that `feed` gave, flat, and the time of each step; variables are updated."""
@@ -334,9 +344,8 @@ def build_graph(
     roots = substitute(roots, replaced, _new_sizes(replaced, fed)) if replaced else roots
     roots, assigned = lift_assignments(roots)
     new_values = [(v, _fitted(v, value)) for (v, _), value in zip(stored, roots[len(leaves) :])] + assigned
-    written = [v for v, _ in new_values]
-    for variable in written:
-        if written.count(variable) > 1:
+    for variable, times in Counter(v for v, _ in new_values).items():
+        if times > 1:
             raise GraphError(f"function: {describe(variable)} is updated twice", location=here())
     return close(name, fed, roots[: len(leaves)], new_values), structure
 

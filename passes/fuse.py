@@ -15,6 +15,7 @@ Invariant: the fused graph computes the same values op by op; a body holds only 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -265,8 +266,9 @@ class _Rebuild:
         home = self.clusters.homes.get(tensor)
         if home is None:
             return None
-        computing = [t for t in home.members if t.op.name not in ("const", "dim")]
-        return home if len(computing) > 1 and self._is_result(tensor, home) else None
+        computing = (t for t in home.members if t.op.name not in ("const", "dim"))
+        is_several = len(list(itertools.islice(computing, 2))) > 1
+        return home if is_several and self._is_result(tensor, home) else None
 
     def _is_result(self, tensor: Tensor, cluster: Cluster) -> bool:
         return tensor in self.roots or any(u not in cluster.nest.members for u in self.users[tensor])

@@ -11,6 +11,7 @@ import tempfile
 
 import pytest
 
+from graphc.backends.llvm import kernel
 from graphc.ir.opdef import OPS
 
 _folder = pytest.StashKey[str]()
@@ -34,6 +35,12 @@ def programs_are_built_anew(request, monkeypatch):
     """A program that the disk cache has whole would hide what a test changes in planning or writing code."""
     if not request.node.get_closest_marker("stored_programs"):
         monkeypatch.setattr("graphc.backends.llvm.stored_program.load", lambda key: None)
+
+
+@pytest.fixture(autouse=True)
+def kernels_are_written_anew():
+    """So would kernels that an earlier test made."""
+    kernel.forget()
 
 
 @pytest.fixture(autouse=True)

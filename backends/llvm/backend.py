@@ -6,6 +6,9 @@ step that the plan lists.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from graphc.analysis.layouts import Layout
 from graphc.backends.llvm.natives import NATIVE
 from graphc.backends.llvm.program import Program
 from graphc.ir.graph import Graph
@@ -16,6 +19,13 @@ class LLVMBackend:
 
     name = "llvm"
     native = NATIVE
+    copies_fast = True
+
+    def reading(self, graph: Graph, layouts: Mapping[int, Layout]) -> tuple[Graph, tuple[int, ...]] | None:
+        """The graph that reads inputs as they lie; see `Backend.reading`."""
+        from graphc.backends.llvm.reading import reading  # brings the kernels along
+
+        return reading(graph, layouts)
 
     def compile(self, graph: Graph, container: type | None = list, opt_level: int | None = None) -> Program:
         """The program of an optimised graph."""

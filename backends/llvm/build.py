@@ -62,12 +62,13 @@ class Build:
     @property
     def is_small(self) -> bool:
         """Whether all of its kernels are optimised in the end, so that a first tier is worth having."""
-        return len(self._symbols) <= OPTIMISED_KERNELS
+        return len(set(self._symbols.values())) <= OPTIMISED_KERNELS
 
     @cached_property
     def text(self) -> str:
         """The IR of all kernels and entries as one module."""
-        return module_text([(symbol, kernel) for kernel, symbol in self._symbols.items()], self.functions(None))
+        kernels = {symbol: kernel for kernel, symbol in self._symbols.items()}
+        return module_text(list(kernels.items()), self.functions(None))
 
     def describe(self) -> str:
         """The plan as text."""

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 
 from graphc.backends.llvm import abi
 from graphc.backends.llvm.call import FREE, NEXT, RELEASE, SIZES, Signature
+from graphc.backends.llvm.control import Loop
 from graphc.backends.llvm.emitter import NULL, Builder, Value
 from graphc.backends.llvm.interrupts import INTERRUPTED
 from graphc.ir.dims import Dim
 from graphc.ir.types import TensorType
+
+#: So many variables are looked at one by one.
+_FEW = 8
 
 
 def build_call(signature: Signature, entry: str, name: str = "call") -> Builder:
@@ -21,6 +25,8 @@ def build_call(signature: Signature, entry: str, name: str = "call") -> Builder:
 
 
 class _CallBuilder:
+    fast: Loop
+
     def __init__(self, signature: Signature, entry: str, name: str) -> None:
         self.signature = signature
         self.entry = entry
@@ -29,6 +35,13 @@ class _CallBuilder:
             self.b.globals[symbol] = f"@{symbol} = external global i8"
 
     def build(self) -> Builder:
+        with self.b.forever() as self.fast:
+            self._fast_path()
+        self._slow()
+        return self.b
+
+    def _fast_path(self) -> None:
+        """The whole call, unless it is left for the slow one."""
         b = self.b
         arguments = b.param("args")
         self._slow_if(b.icmp("ne", b.param("names"), NULL))
@@ -56,7 +69,6 @@ class _CallBuilder:
                 b.ret(NULL)
             self._slow()
         b.ret(self._packed(outputs))
-        return b
 
     @staticmethod
     def _state() -> Value:
@@ -73,8 +85,8 @@ class _CallBuilder:
         b.ret(result)
 
     def _slow_if(self, condition: Value) -> None:
-        with self.b.if_(condition, likely=False):
-            self._slow()
+        """Let Python do it if the condition holds; nothing has been done so far."""
+        self.fast.exit_if(condition, likely=False)
 
     def _checked(self, type_: TensorType, array: Value) -> list[Value]:
         """Leave unless the argument is a plain array of the type; its symbolic extents."""
@@ -101,10 +113,18 @@ class _CallBuilder:
 
     def _check_guards(self) -> None:
         """Leave if a call that runs without the GIL uses one of the variables."""
-        b = self.b
-        for number in range(self.signature.variables):
-            guard = b.load("ptr", self._word(self._state(), 1 + number))
+        b, count = self.b, self.signature.variables
+
+        def check(number: int | Value) -> None:
+            guard = b.load("ptr", b.gep(self._word(self._state(), 1), number, "i64"))
             self._slow_if(b.icmp("ne", b.load("i64", guard), 0))
+
+        if count > _FEW:
+            with b.loop(0, count) as loop:
+                check(loop.index)
+        else:
+            for number in range(count):
+                check(number)
 
     def _record_of(self, sizes: Sequence[Value]) -> Value:
         """The record of these sizes; leaves if there is none."""

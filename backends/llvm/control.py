@@ -39,7 +39,7 @@ class Section:
     def append(self, line: str) -> None:
         """Add one instruction to the open block."""
         if self.closed or self.label is None:
-            why = "its loop has ended" if self.closed else "its block has returned"
+            why = "its loop or function has ended" if self.closed else "its block has returned"
             raise CodegenError(f"emitter: no code can be added here, {why}: {line}")
         self._parts.append("  " + line)
 
@@ -54,6 +54,11 @@ class Section:
             raise CodegenError(f"emitter: block {self.label} still needs a terminator")
         self._parts.append(f"{label}:")
         self.label = label
+
+    def close(self) -> None:
+        """Take no more text, and forget what there is: it has been rendered."""
+        self.closed = True
+        self._parts = []
 
     def insert(self, section: Section) -> None:
         """Put a section here, to be filled later."""
@@ -98,14 +103,14 @@ class Loop:
             raise CodegenError("emitter: loop.next was said twice")
         self._next = values
 
-    def exit_if(self, condition: Value, *values: Value) -> None:
+    def exit_if(self, condition: Value, *values: Value, likely: bool | None = None) -> None:
         """Leave the loop now if the condition holds; without values, the carried ones are the results."""
         values = values or self.carried
         self._check(values)
         control = self._control
         stay = control.fresh_label("stay")
         self._exits.append((control.block, values))
-        control.section.terminate(f"br {condition}, label %{self._done}, label %{stay}")
+        control.section.terminate(f"br {condition}, label %{self._done}, label %{stay}{_hint(likely)}")
         control.section.open(stay)
 
     @property

@@ -15,8 +15,10 @@ here hold a dot and parameters' names none, so they cannot meet.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 from graphc.backends.llvm.control import Control, Section
 from graphc.backends.llvm.memory_instructions import MemoryInstructions
@@ -76,6 +78,11 @@ class Builder(Control, MemoryInstructions):
         self.body = Section("start.")
         self.section = self.body
 
+    @property
+    def is_internal(self) -> bool:
+        """Whether only functions of its module can call it."""
+        return self._linkage == "internal"
+
     def param(self, name: str) -> Value:
         """The parameter of this name."""
         for value in self.params:
@@ -121,6 +128,17 @@ class Builder(Control, MemoryInstructions):
 
     def text(self, name: str | None = None) -> str:
         """The finished function; the name can be another one, which nothing inside depends on."""
+        head, tail = self._finished
+        return f"{head}{name or self.name}{tail}"
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the finished function's text, whatever its name."""
+        return hashlib.sha256(self.text("0").encode()).hexdigest()
+
+    @cached_property
+    def _finished(self) -> tuple[str, str]:
+        """The text before the name and after it; nothing can be added from now on."""
         if self.section is not self.body:
             raise CodegenError(f"emitter: {self.name} is still inside a loop or branch")
         if not self.body.terminated:
@@ -128,15 +146,16 @@ class Builder(Control, MemoryInstructions):
                 raise CodegenError(f"emitter: {self.name} ends without returning {self.result}")
             self.ret()
         linkage = self._linkage + " " if self._linkage else ""
-        head = f"{linkage}{self.result} @{name or self.name}({self._signature}) {self._attributes}"
-        lines = [f"define {head} {{", "entry.:"]
+        lines = [f"({self._signature}) {self._attributes} {{", "entry.:"]
         lines.extend(f"  {line}" for line in self._allocas)
         self.entry.render(lines)
         lines.append("  br label %start.")
         lines.append("start.:")
         self.body.render(lines)
         lines.append("}\n")
-        return "\n".join(lines)
+        self.entry.close()
+        self.body.close()
+        return f"define {linkage}{self.result} @", "\n".join(lines)
 
 
 def _without_attributes(type_: str) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from graphc.backends.llvm.emitter import NULL, Builder, Value
 from graphc.backends.llvm.float_environment import default_environment
-from graphc.backends.llvm.interrupts import Polling
+from graphc.backends.llvm.interrupts import Polling, polling_code
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.memory import scratch_stride
 from graphc.backends.llvm.sharing import PART, PART_IN_LOOP, STEP, is_worth_sharing, share, sharing_code
@@ -71,6 +71,7 @@ class Entries:
         self.segments: list[str | Step] = []
         self.functions: list[Builder] = []
         self._polling: Polling | None = None
+        self._is_polling = False
         self._polls: Value | None = None  # whether a long step asks for signals, if only the caller knows
         self._kinds: dict[Hashable, tuple[int, Step]] = {}  # of rows: its number, and a step of this kind
         self._calls = Counter(self._kind(step) for step in plan.steps if step.kernel is not None)
@@ -88,6 +89,8 @@ class Entries:
                 pending.append((number, step))
             number += step.numbers
         self._flush([*pending, *self.plan.after])
+        if self._is_polling:
+            self.functions.append(polling_code())
         if self._kinds:
             self._write_rows()
         if self.is_shared:
@@ -99,6 +102,7 @@ class Entries:
         name = f"entry{len(self.segments)}"
         b = Builder(f"{name}_steps", _PARAMS, "i64")
         self._polling = Polling(b) if len(items) > 1 or self._has_loop(items) else None
+        self._is_polling |= self._polling is not None
         for position, stretch in enumerate(self._stretches(items)):
             if isinstance(stretch[0], Copy):
                 self._copy(b, stretch[0].source, stretch[0].target)

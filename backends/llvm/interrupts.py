@@ -25,6 +25,7 @@ INTERRUPTED = -1
 #: How many ticks of the counter are some milliseconds: of a processor's clock, or of a steady one.
 _TICKS = {"x86_64": 1 << 24, "amd64": 1 << 24}
 _STEADY_TICKS = 1 << 17
+_POLL = "poll"
 _PYTHON_FUNCTIONS = ("PyGILState_Ensure", "PyGILState_Release", "PyErr_CheckSignals", "PyErr_Fetch", "PyErr_Restore")
 
 
@@ -81,7 +82,7 @@ def _poll_text() -> str:
 
 
 class Polling:
-    """The polls of one entry.
+    """The polls of one entry, whose module holds `polling_code`.
 
     Args:
         b: the entry's builder, at its start.
@@ -90,21 +91,12 @@ class Polling:
     def __init__(self, b: Builder) -> None:
         self._b = b
         self._last = b.alloca("i64")
-        b.store(self._now(), self._last)
-
-    def _now(self) -> Value:
-        b = self._b
-        is_clock = b.target.triple.partition("-")[0] in _TICKS
-        return b.call("i64", "llvm.readcyclecounter" if is_clock else "llvm.readsteadycounter")
+        b.store(_now(b), self._last)
 
     def poll(self) -> None:
         """Leave the entry if a handler has raised; asks only some milliseconds after the last time."""
         b = self._b
-        now = self._now()
-        ticks = _TICKS.get(b.target.triple.partition("-")[0], _STEADY_TICKS)
-        with b.if_(b.icmp("ugt", b.sub(now, b.load("i64", self._last)), ticks), likely=False):
-            b.store(now, self._last)
-            self.leave_if(b.icmp("ne", b.call("i64", "graphc_poll"), 0))
+        self.leave_if(b.icmp("ne", b.call("i64", _POLL, self._last), 0))
 
     def leave_if(self, interrupted: Value) -> None:
         """Leave the entry if a handler has raised."""
@@ -113,4 +105,23 @@ class Polling:
             b.ret(b.i64(INTERRUPTED))
 
 
-__all__ = ["INTERRUPTED", "Polling", "raise_interrupt", "symbols"]
+def polling_code() -> Builder:
+    """The function that asks if it is time to: i64(where the time of the last poll is)."""
+    from graphc.backends.llvm.emitter import Builder
+
+    b = Builder(_POLL, [("last", "ptr")], "i64", linkage="internal")
+    now, last = _now(b), b.param("last")
+    ticks = _TICKS.get(b.target.triple.partition("-")[0], _STEADY_TICKS)
+    with b.if_(b.icmp("ugt", b.sub(now, b.load("i64", last)), ticks), likely=False):
+        b.store(now, last)
+        b.ret(b.call("i64", "graphc_poll"))
+    b.ret(b.i64(0))
+    return b
+
+
+def _now(b: Builder) -> Value:
+    is_clock = b.target.triple.partition("-")[0] in _TICKS
+    return b.call("i64", "llvm.readcyclecounter" if is_clock else "llvm.readsteadycounter")
+
+
+__all__ = ["INTERRUPTED", "Polling", "polling_code", "raise_interrupt", "symbols"]

@@ -11,13 +11,15 @@ so that threads can share them. A kernel with `sites` may fail: it then writes (
 three i64 to `error` and returns 1; it returns 0 if all went well. A kernel without sites returns void.
 
 Invariant: a kernel knows pointers and extents, never graphs or other kernels; and its text depends only on
-what it computes, so kernels of equal text are one function (`Module.add(deduplicate=True)`).
+what it computes, so kernels of equal text are one function, whose symbol is a hash of it.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar, cast
 
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.ir.dims import Size
@@ -62,6 +64,8 @@ class Kernel:
         sites: what may fail, by site number.
         helpers: functions that `function` calls. A helper's name is derived from its text
             (`named_by_content`), so the program adds each name once and kernels share them.
+        split: the loop that threads may share.
+        is_product: whether its helpers are tiles of a product, for which good code counts most.
     """
 
     function: Builder
@@ -70,6 +74,7 @@ class Kernel:
     sites: tuple[Site, ...] = ()
     helpers: tuple[Builder, ...] = ()
     split: Split | None = None
+    is_product: bool = False
 
 
 def fail_if(b: Builder, condition: Value, error: Value, site: int, index: Value, extent: Value) -> None:
@@ -85,6 +90,36 @@ def named_by_content(function: Builder) -> Builder:
 
     A program adds each helper of its kernels once, by name.
     """
-    digest = hashlib.sha256(function.text("0").encode()).hexdigest()[:16]
-    function.name = f"{function.name}_{digest}"
+    function.name = f"{function.name}_{function.digest[:16]}"
     return function
+
+
+P = ParamSpec("P")
+R = TypeVar("R", Builder, Kernel)
+
+#: How many results of each builder a process keeps for programs to come. They take about 10 kB each.
+KEPT = 64
+
+_memories: list[Callable[[], None]] = []
+
+
+def remembered(build: Callable[P, R]) -> Callable[P, R]:
+    """A builder of kernels without sites, or of helpers, that gives for equal arguments what it gave lately.
+
+    It may look at nothing but its arguments.
+    """
+
+    @lru_cache(KEPT)
+    def finished(*args: P.args, **kwargs: P.kwargs) -> R:
+        made = build(*args, **kwargs)
+        (made.function if isinstance(made, Kernel) else made).text()  # now, and not by two threads at once
+        return made
+
+    _memories.append(finished.cache_clear)
+    return cast("Callable[P, R]", wraps(build)(finished))
+
+
+def forget() -> None:
+    """Build all anew from now on: for tests, which change builders."""
+    for clear in _memories:
+        clear()

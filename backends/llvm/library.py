@@ -8,7 +8,6 @@ of it never changes what they do.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -28,7 +27,7 @@ OPTIMISED_KERNELS = 64
 
 def symbol_of(function: Builder) -> str:
     """The symbol of a kernel: `kernel_` and the hash of its text."""
-    return f"{KERNEL}{hashlib.sha256(function.text('0').encode()).hexdigest()[:20]}"
+    return f"{KERNEL}{function.digest[:20]}"
 
 
 def link(
@@ -54,11 +53,13 @@ def link(
     reused = frozenset(found.values())
     missing = [s for s in by_symbol if s not in found]
     many = len(missing) > OPTIMISED_KERNELS
+    if many:
+        missing.sort(key=lambda symbol: not by_symbol[symbol].is_product)
     threads = threads or thread_count()
     chunks = list(_chunks(missing, 1 if many else threads))
     codes = []
     for chunk in chunks:
-        opt = (0 if many and not any(by_symbol[s].helpers for s in chunk) else 2) if opt_level is None else opt_level
+        opt = (0 if many and not any(by_symbol[s].is_product for s in chunk) else 2) if opt_level is None else opt_level
         codes.append(Code(module_text([(s, by_symbol[s]) for s in chunk]), tuple(chunk), opt))
     for chunk, library in zip(chunks, compile_modules(codes, threads=threads, is_kept=is_kept)):
         found.update(dict.fromkeys(chunk, library))
@@ -76,7 +77,7 @@ def _link_entries(
     is_kept: bool,
 ) -> dict[str, Library]:
     """Entries only call; beside many kernels they are not worth optimising."""
-    names = tuple(e.name for e in entries)
+    names = tuple(e.name for e in entries if not e.is_internal)
     known = {**data, **{s: library.address(s) for s, library in kernels.items()}}
     opt = (2 if len(kernels) <= OPTIMISED_KERNELS else 0) if opt_level is None else opt_level
     (library,) = compile_modules([Code(module_text([], entries), names, opt)], symbols=known, is_kept=is_kept)

@@ -21,7 +21,6 @@ from graphc.backends.llvm.kernels.alike import KernelsAlike
 from graphc.backends.llvm.kernels.loop_shape import reads_in_place
 from graphc.backends.llvm.kernels.matmul import matmul_kernel
 from graphc.backends.llvm.kernels.stages import Stage
-from graphc.backends.llvm.kernels.total_reductions import in_two_steps
 from graphc.backends.llvm.kernels.transposition import transposition_kernel
 from graphc.backends.llvm.nesting import Nesting
 from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Plan, Scan, Step
@@ -48,6 +47,7 @@ class _Planner:
         self.items: dict[Tensor, list[Buffer]] = {}
         self.counts: dict[str, int] = {}
         self.kernels = KernelsAlike()
+        self.order = _Order(())
         if inside is not None:
             self.counts, self.found.buffers, self.kernels = inside.counts, inside.found.buffers, inside.kernels
 
@@ -179,7 +179,7 @@ class _Planner:
 
     def _nest(self, tensor: Tensor, body: Graph, operands: list[Buffer]) -> tuple[Kernel, Graph, list[Buffer]]:
         """The kernel of a loop nest; of a reduction in two steps, the second one, after a step for the first."""
-        steps = in_two_steps(body)
+        steps = self.kernels.two_steps(body)
         if steps is None:
             return self.kernels.nest(body), body, operands
         partials = [self._buffer(type_, "arena", "partial") for type_ in steps.partials]
@@ -212,12 +212,12 @@ class _Planner:
 
     def _place_updates(self) -> None:
         written = {self.place[variable] for variable, _ in self.graph.updates}
-        order = _Order(self.found.steps)
+        self.order = _Order(self.found.steps)
         for variable, value in self.graph.updates:
             source, target = self.place[value], self.place[variable]
             if source is target:
                 continue
-            if source.kind == "arena" and self._fits_in_place(source, target, order):
+            if source.kind == "arena" and self._fits_in_place(source, target):
                 source.kind, source.number = "variable", target.number
                 continue
             if source in written:  # another variable's old value, which may be overwritten before it is read
@@ -226,8 +226,9 @@ class _Planner:
                 source = kept
             self.found.after.append(Copy(source, target))
 
-    def _fits_in_place(self, value: Buffer, variable: Buffer, order: _Order) -> bool:
+    def _fits_in_place(self, value: Buffer, variable: Buffer) -> bool:
         """Whether the step that makes `value` may write to the variable's memory at once."""
+        order = self.order
         number = order.made[value]
         step = self.found.steps[number]
         if order.last_failing >= number or order.last_read.get(variable, -1) > number:

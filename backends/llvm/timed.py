@@ -32,6 +32,8 @@ _SECOND = 1_000_000_000
 
 
 class _TimedEntries(Entries):
+    has_rows = False  # each step is timed
+
     def _step(self, b: Builder, number: int, step: Step) -> None:
         if step.nested is not None:  # its own steps are timed
             super()._step(b, number, step)

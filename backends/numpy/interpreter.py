@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.analysis.cost import number_of_bytes
+from graphc.analysis.layouts import Layout
 from graphc.backends.base import StepTime
 from graphc.ir.evaluate import evaluate, evaluate_tensor
 from graphc.ir.graph import Graph
@@ -86,11 +87,15 @@ class Interpreter:
     """Backend "numpy"."""
 
     name = "numpy"
+    copies_fast = False
 
     @property
     def native(self) -> frozenset[str]:
         """Every op has a NumPy evaluation."""
         return frozenset(OPS)
+
+    def reading(self, graph: Graph, layouts: Mapping[int, Layout]) -> None:
+        """NumPy's copy is as good."""
 
     def compile(
         self, graph: Graph, container: type | None = list, opt_level: int | None = None

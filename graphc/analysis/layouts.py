@@ -116,6 +116,8 @@ def _found(
     shape: tuple[int, ...], strides: tuple[int, ...], item: int
 ) -> tuple[Layout, tuple[Any, ...], tuple[int, ...], tuple[int, ...]] | None:
     """The layout; the index that makes all strides positive, or nothing; and the base's shape and strides."""
+    if 0 in shape:
+        return None
     axes = range(len(shape))
     moving = [axis for axis in axes if shape[axis] > 1 and strides[axis] != 0]
     inwards = sorted(moving, key=lambda axis: -abs(strides[axis]))
@@ -129,7 +131,7 @@ def _found(
     for axis in reversed(inwards):
         distance, rest = divmod(abs(strides[axis]), unit)
         sign = 1 if strides[axis] > 0 else -1
-        if rest or 0 in shape:
+        if rest:
             return None
         steps[axis] = sign
         if inner is None and distance <= NEAR:

@@ -28,7 +28,7 @@ from graphc.data.missing import (
 )
 from graphc.data.outliers import OutlierClipper, drop_outliers
 from graphc.data.pipeline import ColumnTransformer, Pipeline
-from graphc.data.scaling import MinMaxScaler, RobustScaler, StandardScaler
+from graphc.data.scaling import MinMaxScaler, Rescale, RobustScaler, StandardScaler
 from graphc.data.smoothing import moving_average, moving_median
 from graphc.data.splitting import folds, split
 from graphc.data.transformer import Transformer, loaded_transformer, saved_transformer
@@ -53,6 +53,7 @@ __all__ = [
     "OrdinalEncoder",
     "OutlierClipper",
     "Pipeline",
+    "Rescale",
     "RobustScaler",
     "Rotate",
     "Shift",

@@ -18,7 +18,7 @@ from graphc.data.counters import checked_seed, mix, normal, uniform
 from graphc.data.entries import number, option
 
 
-class Step:
+class Step(gc.arguments.Checked):
     """One random change of images; `apply` gets (batch, channels, rows, columns) and a key for each image."""
 
     def apply(self, images: np.ndarray, keys: np.ndarray) -> np.ndarray:
@@ -26,7 +26,7 @@ class Step:
         raise NotImplementedError
 
 
-class Augmentation:
+class Augmentation(gc.arguments.Checked):
     """Steps one after the other, for `Dataset.map(..., indexed=True)`.
 
     Only the first array of an item is changed; labels and what else there is pass through.

@@ -70,6 +70,15 @@ def pair(value: Any) -> tuple[float, float]:
     return number(value[0]), number(value[1])
 
 
+def axes(value: Any) -> tuple[int, ...]:
+    """The axes that are learned over: the samples' axis 0 and others, rising."""
+    given = (value,) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else value
+    whole = isinstance(given, (list, tuple)) and all(isinstance(axis, (int, np.integer)) for axis in given)
+    if not whole or 0 not in given or min(given) < 0 or len(set(given)) < len(given):
+        raise ValueError(f"{value!r} are no axes from 0 on, with 0, that of the samples, among them")
+    return tuple(sorted(int(axis) for axis in given))
+
+
 def option(owner: str, name: str, check: Check, value: Any) -> Any:
     """An option of a constructor, checked.
 

@@ -6,7 +6,7 @@ is decided when it is saved.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -74,6 +74,29 @@ class Pipeline(Transformer):
     def state(self) -> dict[str, Any]:
         """The names and states of the steps."""
         return {"steps": [list(saved_transformer(step)) for step in self.steps]}
+
+
+def undone(steps: Sequence[Any], x: Any) -> np.ndarray:
+    """What the steps, one after the other, made `x` of. Steps that learned from (n,) take (n, 1) for it.
+
+    >>> import numpy as np
+    >>> import graphc as gc
+    >>> undone([gc.data.StandardScaler().fit([0.0, 4.0])], np.array([[1.0]]))
+    array([[4.]])
+    """
+    for step in reversed(steps):
+        x = as_column(step.inverse_transform, x)
+    return np.asarray(x)
+
+
+def as_column(function: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+    """`function` of an array; of (n, 1) as (n,), where it refuses it as it is."""
+    try:
+        return np.asarray(function(x))
+    except (gc.ShapeError, gc.DTypeError):
+        if x.ndim < 2 or x.shape[-1] != 1:
+            raise
+        return np.asarray(function(x[..., 0]))[..., np.newaxis]
 
 
 @registered

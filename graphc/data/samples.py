@@ -31,14 +31,15 @@ def as_floats(what: str, x: Any) -> np.ndarray:
     return array if array.dtype == np.float32 else array.astype(np.float64)
 
 
-def as_features(what: str, x: Any, learned: np.ndarray) -> np.ndarray:
-    """`as_floats` of an array whose samples have the shape that was learned.
+def as_features(what: str, x: Any, learned: np.ndarray, axes: tuple[int, ...] = (0,)) -> np.ndarray:
+    """`as_floats` of an array whose samples have the shape that was learned; along `axes` any extent will do.
 
     Raises:
         ShapeError: they have another one.
     """
     array = as_floats(what, x)
-    if array.shape[1:] != learned.shape:
+    given = tuple(1 if axis in axes else extent for axis, extent in enumerate(array.shape) if axis)
+    if given != learned.shape:
         raise gc.ShapeError(f"{what}: it learned samples of shape {learned.shape}, these have {array.shape[1:]}")
     return array
 

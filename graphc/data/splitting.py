@@ -19,6 +19,7 @@ from graphc.data.samples import same_length
 Fold = tuple[np.ndarray, np.ndarray]
 
 
+@gc.arguments.checked
 def split(
     *arrays: Any,
     fractions: Sequence[float] = (0.8, 0.1, 0.1),
@@ -128,6 +129,7 @@ def _codes(what: str, labels: Any, count: int) -> np.ndarray:
     return rank[codes]
 
 
+@gc.arguments.checked
 def folds(
     samples: Any,
     count: int = 5,

@@ -13,7 +13,7 @@ import graphc as gc
 from graphc.data.entries import Check
 
 
-class Transformer:
+class Transformer(gc.arguments.Checked):
     """Base of the transformers: `fit` learns, `transform` applies, `inverse_transform` undoes where that can be.
 
     Attributes:

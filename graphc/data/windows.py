@@ -12,6 +12,7 @@ import numpy as np
 import graphc as gc
 
 
+@gc.arguments.checked
 def windows(series: Any, length: int, horizon: int = 1, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Stretches of a series, and the value that comes `horizon` steps after the end of each.
 

@@ -15,6 +15,8 @@ import numpy as np
 
 import graphc as gc
 from graphc import data
+from graphc.data.joining import joined
+from graphc.data.pipeline import undone
 from graphc.io import strict_json
 from graphc.io.container import as_path, read_file, read_folder
 from graphc.io.export import restored
@@ -25,6 +27,9 @@ from graphc.io.tensor_file import read_tensors
 FORMAT = "graphc model"
 TEXT_LIMIT = 256 * 2**20  # bytes of one graph
 LINE_LIMIT = 2_000_000  # of one graph: about one for each tensor
+#: What transformers are for: attributes of `Parts` and `LoadedModel`, and names of files.
+TRANSFORMERS = ("preprocessing", "target_preprocessing")
+_TRANSFORMER_FILES = {f"{kind}.{suffix}" for kind in TRANSFORMERS for suffix in ("json", "safetensors")}
 
 
 @dataclass(frozen=True)
@@ -35,39 +40,95 @@ class LoadedModel:
         functions: compiled functions by name.
         variables: the variables that they use, and others that were saved, by name.
         preprocessing: transformers, in the order in which `predict` applies them.
+        target_preprocessing: transformers that `predict` undoes in its output.
         metadata: what was saved as such.
     """
 
     functions: Mapping[str, gc.Function]
     variables: Mapping[str, gc.Variable]
     preprocessing: Sequence[Any]
+    target_preprocessing: Sequence[Any]
     metadata: Any
 
-    def predict(self, *arrays: Any) -> Any:
-        """The function `predict` of arrays, the first of which goes through the preprocessing.
-
-        Args:
-            arrays: one for each input; numbers of a wider dtype than the input's are converted.
+    @property
+    def inputs(self) -> dict[str, gc.Tensor]:
+        """The inputs of the function `predict` by name; each has a `shape` and a `dtype`.
 
         Raises:
             ArgumentError: no function was saved under that name.
+        """
+        tensors = self._predict_function().graph.inputs
+        return {tensor.name or f"input_{place}": tensor for place, tensor in enumerate(tensors)}
+
+    def predict(self, *arrays: Any, batch_size: int | None = None) -> Any:
+        """The function `predict` of arrays, the first of which goes through the preprocessing.
+
+        Args:
+            arrays: one for each input, or a list or dict of them; numbers of a wider dtype than the input's are
+                converted.
+            batch_size: how many examples to run at a time, where memory is short; by default all.
+
+        Raises:
+            ArgumentError: no function was saved under that name, or the batch size is none.
             FeedError, ShapeError, DTypeError: an array does not fit.
         """
+        function = self._predict_function()
+        fed = self._listed(arrays)
+        for step in self.preprocessing if fed else ():
+            fed[0] = step.transform(fed[0])
+        fed = [_converted(array, tensor) for array, tensor in zip(fed, function.graph.inputs)] + fed[len(self.inputs) :]
+        if batch_size is None or not fed:
+            found = function(*fed)
+        else:
+            whole = isinstance(batch_size, (int, np.integer)) and not isinstance(batch_size, bool) and batch_size >= 1
+            if not whole:
+                raise gc.ArgumentError(f"predict: batch_size must be a whole number >= 1, not {batch_size!r}")
+            starts = range(0, max(len(fed[0]), 1), batch_size)
+            found = joined([function(*(array[start : start + batch_size] for array in fed)) for start in starts])
+        return undone(self.target_preprocessing, found) if self.target_preprocessing else found
+
+    def summary(self) -> str:
+        """The functions with the types of their inputs and outputs, the transformers and the number of parameters."""
+        lines = [repr(function) for function in self.functions.values()]
+        for kind in TRANSFORMERS:
+            names = ", ".join(type(step).__name__ for step in getattr(self, kind))
+            lines += [f"{kind}: {names}"] if names else []
+        count = sum(variable.storage.size for variable in self.variables.values())
+        return "\n".join([*lines, f"{count:,} numbers in {len(self.variables)} variables"])
+
+    def _predict_function(self) -> gc.Function:
         if "predict" not in self.functions:
             known = ", ".join(sorted(self.functions)) or "none"
             raise gc.ArgumentError(f"this model has no function 'predict'; its functions are: {known}")
-        function = self.functions["predict"]
-        fed = list(arrays)
-        for step in self.preprocessing if fed else ():
-            fed[0] = step.transform(fed[0])
-        for place, (array, tensor) in enumerate(zip(fed, function.graph.inputs)):
-            given = np.asarray(array)
-            if given.dtype != tensor.dtype and np.can_cast(given.dtype, tensor.dtype, "same_kind"):
-                fed[place] = given.astype(tensor.dtype)
-        return function(*fed)
+        return self.functions["predict"]
+
+    def _listed(self, arrays: tuple[Any, ...]) -> list[Any]:
+        """One value for each input, out of a list or dict of them as well."""
+        inputs = self.inputs
+        if len(arrays) != 1 or not isinstance(arrays[0], (dict, list, tuple)):
+            return list(arrays)
+        (given,) = arrays
+        if isinstance(given, dict):
+            return [gc.arguments.choose("array in x", given, name) for name in inputs]
+        return list(given) if len(inputs) > 1 else [given]
 
     def __repr__(self) -> str:
         return f"<LoadedModel: functions {', '.join(self.functions) or 'none'}; {len(self.variables)} variables>"
+
+
+def _converted(array: Any, tensor: gc.Tensor) -> Any:
+    """An array for an input, in its dtype where that is of the same kind.
+
+    Raises:
+        ShapeError: it is one example, where a batch is needed.
+    """
+    given = np.asarray(array)
+    if tensor.ndim and given.ndim == tensor.ndim - 1 and not isinstance(tensor.shape[0], int):
+        message = f"predict: {tensor.name} must have shape {tensor.type!r}, this one has shape {given.shape}"
+        raise gc.ShapeError(message, location=gc.location.here(), hint="one example x is the batch x[None]")
+    if given.dtype != tensor.dtype and np.can_cast(given.dtype, tensor.dtype, "same_kind"):
+        return given.astype(tensor.dtype)
+    return given if isinstance(array, (list, tuple)) and given.dtype == tensor.dtype else array
 
 
 def load(path: Any, backend: str | None = None) -> LoadedModel:
@@ -95,7 +156,7 @@ def load(path: Any, backend: str | None = None) -> LoadedModel:
         raise gc.ModelFileError(f"{what}: its manifest does not describe functions")
     structures, constant_names = content["functions"], content["constants"]
     expected = {f"{name}.gir" for name in structures} | {"weights.safetensors"}
-    if files.keys() - {"preprocessing.json", "preprocessing.safetensors"} != expected:
+    if files.keys() - _TRANSFORMER_FILES != expected:
         raise gc.ModelFileError(f"{what}: its files are not those of its functions")
     weights = read_tensors(files["weights.safetensors"], f"{what}: weights.safetensors")
     if not set(constant_names) <= weights.keys():
@@ -109,7 +170,8 @@ def load(path: Any, backend: str | None = None) -> LoadedModel:
         for name, structure in structures.items()
     }
     kept = {name: variable for name, variable in variables.items() if variable not in constants}
-    return LoadedModel(functions, kept, read_preprocessing(what, files), content["metadata"])
+    transformers = {kind: read_transformers(what, kind, files) for kind in TRANSFORMERS}
+    return LoadedModel(functions, kept, metadata=content["metadata"], **transformers)
 
 
 def _is_described(content: Mapping[str, Any]) -> bool:
@@ -164,25 +226,26 @@ def read_graph(what: str, text: bytes, variables: Mapping[str, gc.Variable]) -> 
         raise gc.ModelFileError(f"{what}: {error.message}") from None
 
 
-def read_preprocessing(what: str, files: Mapping[str, bytes]) -> list[Any]:
-    """The transformers that files hold.
+def read_transformers(what: str, kind: str, files: Mapping[str, bytes]) -> list[Any]:
+    """The transformers of one kind that files hold.
 
     Raises:
         ModelFileError: they hold something else.
     """
-    if "preprocessing.json" not in files and "preprocessing.safetensors" not in files:
+    described, held = f"{kind}.json", f"{kind}.safetensors"
+    if described not in files and held not in files:
         return []
-    if "preprocessing.json" not in files or "preprocessing.safetensors" not in files:
-        raise gc.ModelFileError(f"{what}: half of its preprocessing is missing")
-    steps = strict_json.decode(files["preprocessing.json"], f"{what}: preprocessing.json")
-    arrays = read_tensors(files["preprocessing.safetensors"], f"{what}: preprocessing.safetensors")
+    if described not in files or held not in files:
+        raise gc.ModelFileError(f"{what}: half of its {kind} is missing")
+    steps = strict_json.decode(files[described], f"{what}: {described}")
+    arrays = read_tensors(files[held], f"{what}: {held}")
     loaded = []
     for step in steps if isinstance(steps, list) else [None]:
         if not isinstance(step, dict) or set(step) != {"type", "state"} or not isinstance(step["type"], str):
-            raise gc.ModelFileError(f"{what}: preprocessing.json is no list of transformers")
-        state = join(f"{what}: preprocessing.json", step["state"], arrays)
+            raise gc.ModelFileError(f"{what}: {described} is no list of transformers")
+        state = join(f"{what}: {described}", step["state"], arrays)
         try:
             loaded.append(data.loaded_transformer(step["type"], state))
         except gc.GraphcError as error:
-            raise gc.ModelFileError(f"{what}: preprocessing.json: {error.message}") from None
+            raise gc.ModelFileError(f"{what}: {described}: {error.message}") from None
     return loaded

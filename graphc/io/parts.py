@@ -24,6 +24,7 @@ class Parts:
         preprocessing: fitted transformers of `gc.data` (or of scikit-learn, where `gc.data.from_sklearn` knows
             them), which `predict` applies to its first input in this order.
         metadata: JSON data of the user's own.
+        target_preprocessing: likewise, what the labels went through; `predict` undoes it in its output.
 
     >>> import graphc as gc
     >>> x = gc.placeholder(("n",), "float64", name="x")
@@ -36,6 +37,7 @@ class Parts:
     variables: Mapping[str, gc.Variable] = field(default_factory=dict)
     preprocessing: Sequence[Any] = ()
     metadata: Any = None
+    target_preprocessing: Sequence[Any] = ()
 
 
 def parts_of(thing: Any) -> Parts:

@@ -6,6 +6,7 @@ path holds the old model or the new one, whatever happens meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from graphc import data
 from graphc.io import strict_json
 from graphc.io.container import as_path, write_file, write_folder
 from graphc.io.export import export
-from graphc.io.loading import FORMAT, read_graph, read_preprocessing
+from graphc.io.loading import FORMAT, TRANSFORMERS, read_graph, read_transformers
 from graphc.io.parts import parts_of
 from graphc.io.snapshot import values_of
 from graphc.io.state_tree import separate
@@ -68,14 +69,8 @@ def _files(thing: Any, locations: bool) -> tuple[dict[str, bytes], dict[str, Any
     for name, text in exported.texts.items():
         files[f"{name}.gir"] = text.encode("utf-8")
     files["weights.safetensors"] = tensor_bytes(weights)
-    arrays: dict[str, np.ndarray] = {}
-    steps = []
-    for place, step in enumerate(parts.preprocessing):
-        name, state = data.saved_transformer(step)
-        steps.append({"type": name, "state": separate(f"save: {name}", state, arrays, f"{place}.{name}")})
-    if steps:
-        files["preprocessing.json"] = strict_json.encode(steps)
-        files["preprocessing.safetensors"] = tensor_bytes(arrays)
+    for kind in TRANSFORMERS:
+        files.update(_transformer_files(kind, getattr(parts, kind)))
     content = {
         "functions": exported.structures,
         "constants": sorted(exported.constants),
@@ -85,13 +80,26 @@ def _files(thing: Any, locations: bool) -> tuple[dict[str, bytes], dict[str, Any
     return files, content
 
 
+def _transformer_files(kind: str, steps: Sequence[Any]) -> dict[str, bytes]:
+    """The files of some transformers; none where there are none."""
+    if not steps:
+        return {}
+    arrays: dict[str, np.ndarray] = {}
+    described = []
+    for place, step in enumerate(steps):
+        name, state = data.saved_transformer(step)
+        described.append({"type": name, "state": separate(f"save: {name}", state, arrays, f"{place}.{name}")})
+    return {f"{kind}.json": strict_json.encode(described), f"{kind}.safetensors": tensor_bytes(arrays)}
+
+
 def _read_back(files: dict[str, bytes], content: dict[str, Any], weights: dict[str, np.ndarray]) -> None:
     """Check that what is to be written can be read."""
     variables = {name: gc.variable(value) for name, value in weights.items()}
     try:
         for name in content["functions"]:
             read_graph(f"{name}.gir", files[f"{name}.gir"], variables)
-        read_preprocessing("preprocessing", files)
+        for kind in TRANSFORMERS:
+            read_transformers("save", kind, files)
         strict_json.decode(strict_json.encode(content), "its description")
     except gc.ModelFileError as error:
         raise gc.ArgumentError(f"save: what would be saved cannot be read back: {error.message}") from None

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+import graphc as gc
 from graphc.metrics.averages import MeanOfExamples, over_parts
-from graphc.metrics.reading import as_answers, as_array, class_scores, decisions, has_classes, pair, refusal
+from graphc.metrics.reading import as_answers, as_array, class_scores, decisions, has_classes, pair
 
 
 class Accuracy(MeanOfExamples):
@@ -120,7 +121,7 @@ class TopKAccuracy(MeanOfExamples):
     def __init__(self, k: int = 5, name: str | None = None) -> None:
         super().__init__(name)
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise refusal(f"{self.name}: k must be a whole number, at least 1, not {k!r}")
+            raise gc.arguments.refusal(f"{self.name}: k must be a whole number, at least 1, not {k!r}")
         self.k = int(k)
 
     def values(self, y_true: Any, y_pred: Any) -> np.ndarray:

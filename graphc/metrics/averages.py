@@ -23,6 +23,10 @@ class Average(Metric):
 
     def add(self, values: np.ndarray, sample_weight: Any) -> None:
         """Add numbers with their weights."""
+        if sample_weight is None:
+            self.totals["sum"] += np.sum(values, dtype=np.float64)
+            self.totals["weight"] += values.size
+            return
         weights = weights_of(self.name, sample_weight, values.shape)
         self.totals["sum"] += np.sum(values * weights)
         self.totals["weight"] += np.sum(weights)

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+import graphc as gc
 from graphc.metrics.metric import Metric, Totals, quotient
-from graphc.metrics.reading import decisions, refusal, weights_of
+from graphc.metrics.reading import decisions, weights_of
 
 _AVERAGES = ("binary", "macro", "micro", "weighted", "none")
 
@@ -25,13 +26,14 @@ def _checked_classes(metric: str, num_classes: int | None) -> int | None:
     if num_classes is not None and (
         isinstance(num_classes, bool) or not isinstance(num_classes, (int, np.integer)) or num_classes < 1
     ):
-        raise refusal(f"{metric}: num_classes must be a whole number, at least 1, or None, not {num_classes!r}")
+        rule = "a whole number, at least 1, or None"
+        raise gc.arguments.refusal(f"{metric}: num_classes must be {rule}, not {num_classes!r}")
     return None if num_classes is None else int(num_classes)
 
 
 def _expect_known(metric: str, num_classes: int | None, highest: int) -> None:
     if num_classes is not None and highest >= num_classes:
-        raise refusal(f"{metric}: there is a class {highest}, but num_classes is {num_classes}")
+        raise gc.arguments.refusal(f"{metric}: there is a class {highest}, but num_classes is {num_classes}")
 
 
 class ClassFigure(Metric):
@@ -57,7 +59,7 @@ class ClassFigure(Metric):
         self.threshold = float(threshold)
         self.num_classes = _checked_classes(self.kind, num_classes)
         if average is not None and average not in _AVERAGES:
-            raise refusal(f"{self.kind}: average must be one of {', '.join(_AVERAGES)}, not {average!r}")
+            raise gc.arguments.refusal(f"{self.kind}: average must be one of {', '.join(_AVERAGES)}, not {average!r}")
         super().__init__(name)
 
     def empty(self) -> Totals:
@@ -73,7 +75,8 @@ class ClassFigure(Metric):
         highest = int(max(right.max(initial=0), predicted.max(initial=0)))
         _expect_known(self.name, self.num_classes, highest)
         if self.average == "binary" and highest > 1:
-            raise refusal(f"{self.name}: there is a class {highest}", "choose another average, such as 'macro'")
+            hint = "choose another average, such as 'macro'"
+            raise gc.arguments.refusal(f"{self.name}: there is a class {highest}", hint)
         hits = right == predicted
         batch = {
             "hits": np.bincount(right[hits], weights[hits]),

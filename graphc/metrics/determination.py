@@ -13,7 +13,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.metrics.metric import Metric, Totals, quotient
-from graphc.metrics.reading import pair, user_line, weights_of
+from graphc.metrics.reading import pair, weights_of
 
 
 class R2(Metric):
@@ -43,7 +43,7 @@ class R2(Metric):
         seen = self.totals["mean"].size
         if weights is None or (seen and seen != outputs):
             wanted = f"(examples, {seen})" if seen > 1 else "(examples,) or (examples, outputs)"
-            raise gc.ShapeError(f"{self.name}: takes arrays {wanted}, not {labels.shape}", location=user_line())
+            raise gc.ShapeError(f"{self.name}: takes arrays {wanted}, not {labels.shape}", location=gc.location.here())
         total = np.sum(weights)
         if not total:
             return

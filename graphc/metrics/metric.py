@@ -16,12 +16,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from graphc.metrics.reading import refusal
+import graphc as gc
 
 Totals = dict[str, Any]
 
 
-class Metric:
+class Metric(gc.arguments.Checked):
     """Base of all metrics; see the module.
 
     Attributes:
@@ -79,7 +79,7 @@ class Metric:
         3.0
         """
         if set(state) != set(self.totals):
-            raise refusal(f"{self.name}: a state of {sorted(state)} is none of {sorted(self.totals)}")
+            raise gc.arguments.refusal(f"{self.name}: a state of {sorted(state)} is none of {sorted(self.totals)}")
         self.totals = {name: np.array(value, np.float64) for name, value in state.items()}
 
     def config(self) -> dict[str, Any]:

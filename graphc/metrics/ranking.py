@@ -15,7 +15,7 @@ import numpy as np
 
 import graphc as gc
 from graphc.metrics.metric import Metric, Totals, quotient
-from graphc.metrics.reading import as_answers, pair, refusal, user_line, weights_of
+from graphc.metrics.reading import as_answers, pair, weights_of
 
 
 class Ranking(Metric):
@@ -44,13 +44,13 @@ class Ranking(Metric):
         if scores.ndim > 1 and scores.shape[-1] > 1:
             raise gc.ShapeError(
                 f"{self.name}: takes one score for each example, not {scores.shape[-1]}",
-                location=user_line(),
+                location=gc.location.here(),
                 hint="pass the scores of one class, and whether each example is of it",
             )
         yes = as_answers(self.name, labels).ravel()
         flat = scores.astype(np.float64).ravel()
         if np.isnan(flat).any():
-            raise refusal(f"{self.name}: a score is NaN, which has no rank")
+            raise gc.arguments.refusal(f"{self.name}: a score is NaN, which has no rank")
         examples = scores.shape[:-1] if scores.ndim > 1 else scores.shape
         weights = weights_of(self.name, sample_weight, examples).ravel()
         self._pending.append(np.stack([flat, weights * yes, weights * ~yes]))

@@ -2,14 +2,16 @@
 
 What the last axis of predictions is for depends on their dtype and on the labels' shape:
 
-    y_pred floats (n, k), y_true (n,)      scores of k classes, labels by index
+    y_pred floats (n, k), y_true (n,)      scores of k classes, labels by index; (n, 1) likewise
     y_pred floats (n, k), y_true (n, k)    scores of k classes, labels in one-hot form
     y_pred floats (n,) or (n, 1)           scores of "yes"; y_true of the same shape
     y_pred integers or booleans            classes themselves; y_true of the same shape
 
 with any further axes in front.
 
-Invariant: arrays are never broadcast against each other; (n,) against (n, 1) is an error.
+A column (n, 1) and a row of numbers (n,) stand for each other, as in `fit`.
+
+Invariant: arrays are never broadcast against each other: (n,) against (n, 1) are n examples, not n * n pairs.
 """
 
 from __future__ import annotations
@@ -19,16 +21,6 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
-
-
-def user_line() -> Any:
-    """The innermost line outside graphc: every new tensor carries it."""
-    return gc.constant(0).location
-
-
-def refusal(message: str, hint: str | None = None) -> gc.ArgumentError:
-    """An argument error on the user's line."""
-    return gc.ArgumentError(message, location=user_line(), hint=hint)
 
 
 def as_array(metric: str, argument: str, value: Any) -> np.ndarray:
@@ -41,20 +33,24 @@ def as_array(metric: str, argument: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise gc.ShapeError(f"{metric}: {argument} is no array: {error}", location=user_line()) from None
+        raise gc.ShapeError(f"{metric}: {argument} is no array: {error}", location=gc.location.here()) from None
     if array.dtype.kind not in "biuf":
-        raise gc.DTypeError(f"{metric}: {argument} must hold numbers, not {array.dtype}", location=user_line())
+        raise gc.DTypeError(f"{metric}: {argument} must hold numbers, not {array.dtype}", location=gc.location.here())
     return array
 
 
 def pair(metric: str, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and predictions of one shape.
+    """Labels and predictions of one shape; a column and a row of numbers stand for each other.
 
     Raises:
         ShapeError: the shapes differ.
         DTypeError: they hold no numbers.
     """
     labels, predictions = as_array(metric, "y_true", y_true), as_array(metric, "y_pred", y_pred)
+    if labels.shape == (*predictions.shape, 1):
+        labels = labels[..., 0]
+    elif predictions.shape == (*labels.shape, 1):
+        predictions = predictions[..., 0]
     if labels.shape != predictions.shape:
         raise _misfit(metric, labels, predictions)
     return labels, predictions
@@ -79,15 +75,18 @@ def class_scores(metric: str, y_true: Any, y_pred: Any) -> tuple[np.ndarray, np.
         raise gc.DTypeError(
             f"{metric}: y_pred must be floats with classes along the last axis, "
             f"not {scores.dtype} of shape {scores.shape}",
-            location=user_line(),
+            location=gc.location.here(),
         )
     if labels.shape == scores.shape:
         return np.argmax(labels, axis=-1), scores
+    if labels.shape == (*scores.shape[:-1], 1):
+        labels = labels[..., 0]
     if labels.shape != scores.shape[:-1] or scores.shape[-1] == 1:
         raise _misfit(metric, labels, scores)
     indices = as_indices(metric, labels)
     if indices.size and indices.max() >= scores.shape[-1]:
-        raise refusal(f"{metric}: the label {indices.max()} is none of the {scores.shape[-1]} classes of y_pred")
+        classes = scores.shape[-1]
+        raise gc.arguments.refusal(f"{metric}: the label {indices.max()} is none of the {classes} classes of y_pred")
     return indices, scores
 
 
@@ -99,7 +98,7 @@ def as_indices(metric: str, labels: np.ndarray) -> np.ndarray:
     """
     indices = labels.astype(np.int64) if np.isfinite(labels).all() else np.full(labels.shape, -1)
     if indices.size and (indices.min() < 0 or (labels.dtype.kind == "f" and (indices != labels).any())):
-        raise refusal(f"{metric}: labels of classes are whole numbers from 0 on")
+        raise gc.arguments.refusal(f"{metric}: labels of classes are whole numbers from 0 on")
     return indices
 
 
@@ -111,7 +110,7 @@ def as_answers(metric: str, labels: np.ndarray) -> np.ndarray:
     """
     yes = labels == 1
     if not (yes | (labels == 0) | (labels == -1)).all():
-        raise refusal(
+        raise gc.arguments.refusal(
             f"{metric}: labels of yes-or-no questions are 0 and 1 (or -1 and 1)",
             "for labels of several classes, y_pred has their scores along its last axis",
         )
@@ -148,7 +147,7 @@ def weights_of(metric: str, sample_weight: Any, shape: tuple[int, ...]) -> np.nd
         raise gc.ShapeError(
             f"{metric}: sample_weight must have the shape of the examples or of their first axes, {shape}, "
             f"not {weights.shape}",
-            location=user_line(),
+            location=gc.location.here(),
         )
     return np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim)), shape)
 
@@ -156,6 +155,6 @@ def weights_of(metric: str, sample_weight: Any, shape: tuple[int, ...]) -> np.nd
 def _misfit(metric: str, labels: np.ndarray, predictions: np.ndarray) -> gc.ShapeError:
     return gc.ShapeError(
         f"{metric}: y_true of shape {labels.shape} does not fit y_pred of shape {predictions.shape}",
-        location=user_line(),
+        location=gc.location.here(),
         hint="both have one shape; or y_true lacks the last axis, along which y_pred has scores of several classes",
     )

@@ -5,11 +5,11 @@ Invariant: the registry is closed: a name or settings in a file can make a metri
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
+import graphc as gc
 from graphc.metrics.accuracy import (
     Accuracy,
     BinaryAccuracy,
@@ -22,9 +22,6 @@ from graphc.metrics.classification import F1, ConfusionMatrix, Precision, Recall
 from graphc.metrics.determination import R2
 from graphc.metrics.metric import Metric
 from graphc.metrics.ranking import AUC, AveragePrecision
-from graphc.metrics.reading import refusal
-
-T = TypeVar("T")
 
 _METRICS: dict[str, type[Metric]] = {
     metric.kind: metric
@@ -79,20 +76,12 @@ def get(metric: str | Mapping[str, Any] | Metric, **settings: Any) -> Metric:
         settings = {**metric, **settings}
         metric = settings.pop("metric", None)
     elif not isinstance(metric, str):
-        raise refusal(f"a metric is a name, settings or a metric, not {metric!r} with settings")
+        raise gc.arguments.refusal(f"a metric is a name, settings or a metric, not {metric!r} with settings")
     if isinstance(metric, str) and metric in _SHORT:
         settings.setdefault("name", metric)
         metric = _SHORT[metric]
-    chosen = _chosen("metric", _METRICS, metric, [*_METRICS, *_SHORT])
+    chosen = gc.arguments.choose("metric", _METRICS, metric, _SHORT)
     known = inspect.signature(chosen).parameters
     for setting in settings:
-        _chosen(f"setting of {chosen.kind}", known, setting, list(known))
+        gc.arguments.choose(f"setting of {chosen.kind}", known, setting)
     return chosen(**settings)
-
-
-def _chosen(kind: str, table: Mapping[str, T], name: Any, known: list[str]) -> T:
-    if isinstance(name, str) and name in table:
-        return table[name]
-    close = difflib.get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else None
-    raise refusal(f"{name!r} is no {kind}; there are {', '.join(sorted(table))}", hint)

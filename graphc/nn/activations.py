@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import graphc as gc
-from graphc.nn.choosing import choose
 
 Activation = Callable[[gc.Tensor], gc.Tensor]
 
@@ -136,7 +135,7 @@ def get(activation: str | Activation | None) -> Activation:
         return linear
     if callable(activation):
         return activation
-    return choose("activation", ACTIVATIONS, activation)
+    return gc.arguments.choose("activation", ACTIVATIONS, activation)
 
 
 __all__ = [

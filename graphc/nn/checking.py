@@ -11,11 +11,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 import graphc as gc
-from graphc.nn.choosing import user_line
 
 
 def _refuse(layer: str, argument: str, rule: str, value: Any) -> NoReturn:
-    raise gc.ArgumentError(f"{layer}: {argument} must be {rule}, not {value!r}", location=user_line())
+    raise gc.ArgumentError(f"{layer}: {argument} must be {rule}, not {value!r}", location=gc.location.here())
 
 
 def _is_number(value: Any) -> bool:

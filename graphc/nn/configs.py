@@ -6,14 +6,12 @@ and `layer_from` makes nothing but the layers of the library.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import graphc as gc
-from graphc.nn.choosing import choose, user_line
 from graphc.nn.initializers import Initializer
 
 if TYPE_CHECKING:
@@ -34,9 +32,9 @@ def layer_from(spec: Layer | Mapping[str, Any]) -> Layer:
     <Dense 'd'>
     """
     if isinstance(spec, Mapping) and set(spec) == {"layer", "config"}:
-        return choose("layer", CLASSES, spec["layer"]).from_config(spec["config"])
+        return gc.arguments.choose("layer", CLASSES, spec["layer"]).from_config(spec["config"])
     if isinstance(spec, Mapping) or not hasattr(spec, "from_config"):
-        raise gc.ArgumentError(f"{spec!r} is no layer", location=user_line())
+        raise gc.ArgumentError(f"{spec!r} is no layer", location=gc.location.here())
     return spec
 
 
@@ -63,23 +61,4 @@ def plain(value: Any) -> Any:
         return {"layer": type(value).__name__, "config": value.config()}
     if callable(value):
         return getattr(value, "__name__", type(value).__name__)
-    raise gc.ArgumentError(f"{value!r} is not plain data", location=user_line())
-
-
-def constructor_arguments(cls: type) -> list[str]:
-    """Their names, the class's own first, then those that `**options` passes on to the class above.
-
-    >>> import graphc as gc
-    >>> constructor_arguments(gc.nn.Activation)
-    ['activation', 'name', 'dtype', 'seed', 'trainable']
-    """
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if "__init__" not in vars(base) or base is object:
-            continue
-        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
-        kinds = {p.kind for p in parameters}
-        names.update(dict.fromkeys(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)))
-        if inspect.Parameter.VAR_KEYWORD not in kinds:
-            break
-    return list(names)
+    raise gc.ArgumentError(f"{value!r} is not plain data", location=gc.location.here())

@@ -14,7 +14,6 @@ import numpy as np
 
 import graphc as gc
 from graphc.nn.checking import fraction, integers, one_of, tensor
-from graphc.nn.choosing import user_line
 from graphc.nn.layer import Layer
 
 
@@ -47,7 +46,7 @@ def dropout(x: gc.Tensor, rate: float, *, seed: Any, stream: int = 0, shared_axe
 def _axis(x: gc.Tensor, axis: int) -> int:
     if -x.ndim <= axis < x.ndim:
         return axis % x.ndim
-    raise gc.ShapeError(f"dropout: axis {axis} is out of bounds for {x.type!r}", location=user_line())
+    raise gc.ShapeError(f"dropout: axis {axis} is out of bounds for {x.type!r}", location=gc.location.here())
 
 
 class Dropout(Layer):
@@ -79,10 +78,10 @@ class Dropout(Layer):
 
     def build(self, x: gc.Tensor) -> None:
         """Make the seed."""
-        stable = zlib.crc32(self.name.encode())
-        # The name selects the stream: layers whose seeds are neighbours do not draw each other's numbers.
-        self._stream = stable
-        self._seed = self.state_variable("seed", np.int64(stable if self.seed is None else self.seed))
+        self._seed = self.state_variable("seed", np.int64(self.first_seed))
+
+    def _redraw(self) -> None:
+        self._seed.assign(np.int64(self.first_seed))
 
     def call(self, x: gc.Tensor) -> gc.Tensor:
         """See `dropout`; x itself in inference."""
@@ -91,7 +90,9 @@ class Dropout(Layer):
             return x
         seed = self.current(self._seed)
         self.update(self._seed, seed + 1)
-        return dropout(x, self.rate, seed=seed, stream=self._stream, shared_axes=self.dropped_together(x))
+        # Name or place select the stream: layers whose seeds are neighbours do not draw each other's numbers.
+        stream = zlib.crc32(self.name.encode()) if self._place_seed is None else self._place_seed
+        return dropout(x, self.rate, seed=seed, stream=stream, shared_axes=self.dropped_together(x))
 
     def dropped_together(self, x: gc.Tensor) -> Sequence[int]:
         """The axes along which all elements share one draw."""

@@ -25,7 +25,6 @@ import numpy as np
 
 import graphc as gc
 from graphc.nn.checking import number, seed_number
-from graphc.nn.choosing import choose, user_line
 
 Seed = int | Sequence[int]
 Fans = tuple[int, int]
@@ -35,7 +34,7 @@ _TRUNCATED_DEVIATION = 0.87962566103423978
 
 
 @dataclass(frozen=True, kw_only=True)
-class Initializer:
+class Initializer(gc.arguments.Checked):
     """Base of all initialisers.
 
     Attributes:
@@ -60,7 +59,7 @@ class Initializer:
         elif value is not None:
             seed_number(self.name, value)
         if argument == "std" and value < 0:
-            raise gc.ArgumentError(f"{self.name}: std must not be negative, but is {value}", location=user_line())
+            raise gc.arguments.refusal(f"{self.name}: std must not be negative, but is {value}")
 
     def __call__(
         self, shape: Sequence[int], dtype: Any = "float32", *, seed: Seed = 0, fans: Fans | None = None
@@ -150,7 +149,7 @@ class Constant(Initializer):
             return np.broadcast_to(value, shape)
         except ValueError:
             raise gc.ShapeError(
-                f"constant: a value of shape {value.shape} does not broadcast to {shape}", location=user_line()
+                f"constant: a value of shape {value.shape} does not broadcast to {shape}", location=gc.location.here()
             ) from None
 
     def config(self) -> dict[str, Any]:
@@ -287,7 +286,8 @@ class Orthogonal(Initializer):
     def draw(self, shape: tuple[int, ...], generator: np.random.Generator, fans: Fans) -> np.ndarray:
         """See `Initializer`."""
         if len(shape) < 2:
-            raise gc.ShapeError(f"orthogonal: takes a shape of rank 2 or more, not {shape}", location=user_line())
+            message = f"orthogonal: takes a shape of rank 2 or more, not {shape}"
+            raise gc.ShapeError(message, location=gc.location.here())
         rows, columns = shape[0], math.prod(shape[1:])
         q, r = np.linalg.qr(generator.normal(size=(max(rows, columns), min(rows, columns))))
         q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
@@ -305,6 +305,9 @@ _ALL: tuple[type[Initializer], ...] = (
     Zeros, Ones, Constant, Normal, TruncatedNormal, Uniform, GlorotUniform, GlorotNormal, HeUniform, HeNormal,
     LeCunUniform, LeCunNormal, Orthogonal,
 )  # fmt: skip
+for _class in _ALL:
+    if "__init__" in vars(_class):  # `dataclass` writes it after `Checked` has looked for it
+        setattr(_class, "__init__", gc.arguments.checked(vars(_class)["__init__"]))  # noqa: B010
 #: Name -> initialiser; what `get` chooses from.
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {cls.name: cls for cls in _ALL}
 
@@ -321,10 +324,10 @@ def get(initializer: str | Mapping[str, Any] | Initializer) -> Initializer:
     if isinstance(initializer, Initializer):
         return initializer
     arguments = dict(initializer) if isinstance(initializer, Mapping) else {"name": initializer}
-    make = choose("initializer", INITIALIZERS, arguments.pop("name", None))
+    make = gc.arguments.choose("initializer", INITIALIZERS, arguments.pop("name", None))
     known = [f.name for f in dataclasses.fields(make)]  # type: ignore[arg-type]
     for name in arguments:
-        choose(f"argument of {make.name}", dict.fromkeys(known, True), name)  # type: ignore[attr-defined]
+        gc.arguments.choose(f"argument of {make.name}", dict.fromkeys(known, True), name)  # type: ignore[attr-defined]
     return make(**arguments)
 
 

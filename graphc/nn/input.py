@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import graphc as gc
-from graphc.nn.naming import unique_name
 
 
 def Input(  # noqa: N802 - named like the layers that it stands before
-    shape: Sequence[Any] | int, dtype: Any = "float32", name: str | None = None, *, batch: int | str = "batch"
+    shape: Sequence[Any] | int, dtype: Any = "float32", name: str | None = None, *, batch: Any = "batch"
 ) -> gc.Tensor:
     """A placeholder for a batch of examples.
 
     Args:
         shape: the extents of one example: numbers, None for a symbolic size, or the name of one.
         dtype: the element type.
-        name: what calls, dumps and errors call it; by default "input" and a count.
-        batch: the number of examples: a number, or the name of a symbolic size.
+        name: what calls, dumps and errors call it. Without one a model calls it by its place: "x" where it is the
+            only input, else "input_0", "input_1".
+        batch: the number of examples: a number, a symbolic size, or the name of one.
 
     Raises:
         ShapeError: an extent is none of these.
@@ -32,4 +32,4 @@ def Input(  # noqa: N802 - named like the layers that it stands before
     (f32[batch,28,28], f32[32,10,1])
     """
     extents = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    return gc.placeholder((batch, *extents), dtype, unique_name("input") if name is None else name)
+    return gc.placeholder((batch, *extents), dtype, name)

@@ -22,6 +22,7 @@ needs no code of its own; and the first values of a parameter depend only on its
 from __future__ import annotations
 
 import inspect
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
@@ -33,13 +34,15 @@ from graphc.nn import initializers
 from graphc.nn.blocks import current_block
 from graphc.nn.calls import record, with_constants
 from graphc.nn.checking import flag, seed_number
-from graphc.nn.choosing import choose, user_line
-from graphc.nn.configs import CLASSES, constructor_arguments, plain
+from graphc.nn.configs import CLASSES, plain
 from graphc.nn.initializers import Initializer
 from graphc.nn.naming import checked_name, snake_case, unique_name
 
+#: Held while a layer makes its parameters, so that two threads which call it first make them once.
+_BUILDING = threading.RLock()
 
-class Layer:
+
+class Layer(gc.arguments.Checked):
     """A function of tensors with parameters.
 
     Args:
@@ -47,7 +50,7 @@ class Layer:
         dtype: "float32" or "float64", in which it computes and keeps its parameters; inputs are cast to it.
             None: that of the first call's input, or float32 where that is no float.
         seed: a whole number, from which the first values of the parameters are drawn; by default one that
-            follows from the name.
+            follows from the name, or from the place in a model that has a seed.
         trainable: whether its parameters are trained; can be set later, for all layers inside as well.
 
     Raises:
@@ -66,16 +69,16 @@ class Layer:
         dtype: Any = None,
         seed: int | None = None,
         trainable: bool = True,
-        **unknown: Any,
     ) -> None:
-        for argument in unknown:
-            choose(f"argument of {type(self).__name__}", dict.fromkeys(constructor_arguments(type(self))), argument)
         self.name = unique_name(snake_case(type(self).__name__)) if name is None else checked_name(name)
         self.dtype = None if dtype is None else _float_dtype(self.name, dtype)
         self.seed = None if seed is None else seed_number(self.name, seed)
+        self._place_seed: int | None = None
         self.built = False
+        self._line = gc.location.here()
         self._trainable = flag(self.name, "trainable", trainable)
         self._parameters: dict[str, gc.Variable] = {}
+        self._draws: dict[str, tuple[Any, tuple[int, int] | None]] = {}
         self._state: dict[str, gc.Variable] = {}
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -109,7 +112,8 @@ class Layer:
             fans: how many inputs and outputs each of its outputs and inputs has, for initialisers that ask;
                 by default as for a weight of Dense (in, out) or of a convolution (out, in, *window).
         """
-        return self._store(self._parameters, name, self._drawn(name, shape, initializer, fans))
+        self._draws[name] = initializer, fans
+        return self._store(self._parameters, name, self._drawn(name, shape))
 
     def state_variable(self, name: str, value: Any) -> gc.Variable:
         """A new variable that is kept but not trained, called `<layer>.<name>`."""
@@ -176,7 +180,7 @@ class Layer:
 
     def refuse(self, error: type[gc.GraphcError], message: str, *, hint: str | None = None) -> NoReturn:
         """Raise `error` with the layer's name and the user's line."""
-        raise error(f"{self.name}: {message}", location=user_line(), hint=hint)
+        raise error(f"{self.name}: {message}", location=gc.location.here(), hint=hint)
 
     # for users ----------------------------------------------------------------------------------------------
 
@@ -187,15 +191,17 @@ class Layer:
             ArgumentError: another number of arguments than the layer takes, or other options.
             GraphcError: the inputs do not fit the layer.
         """
-        inputs = tuple(with_constants(x) for x in inputs)
-        options = {name: with_constants(x) for name, x in options.items()}
-        try:
-            inspect.signature(self.call).bind(*inputs, **options)
-        except TypeError as error:
-            self.refuse(gc.ArgumentError, f"cannot be called so: {error}")
-        if not self.built:
-            self._build(inputs)
-        return record(self, inputs, options, self.call(*inputs, **options))
+        with gc.location.at(gc.location.caller() or self._line, self.name):
+            inputs = tuple(with_constants(x) for x in inputs)
+            options = {name: with_constants(x) for name, x in options.items()}
+            try:
+                inspect.signature(self.call).bind(*inputs, **options)
+            except TypeError as error:
+                self.refuse(gc.ArgumentError, f"cannot be called so: {error}")
+            if not self.built:
+                with _BUILDING:
+                    self._build(inputs)
+            return record(self, inputs, options, self.call(*inputs, **options))
 
     @property
     def trainable(self) -> bool:
@@ -245,6 +251,36 @@ class Layer:
         chosen = self._collected(lambda layer: layer._parameters)
         return sum(variable.storage.size for variable in chosen.values())
 
+    @property
+    def first_seed(self) -> int:
+        """What the first values follow from: the layer's seed, else its place in a model with a seed, else its name."""
+        if self.seed is not None:
+            return self.seed
+        # Python's hash differs from process to process; a checksum does not.
+        return zlib.crc32(self.name.encode()) if self._place_seed is None else self._place_seed
+
+    def reseed(self, seed: int) -> None:
+        """Draw the first values anew, for all layers inside as well: from `seed` and their places, not their names.
+
+        Layers that were given a seed of their own keep it. So two nets of one structure begin alike, whatever the
+        names of their layers are.
+
+        Raises:
+            ArgumentError: the seed is no whole number from 0 on.
+
+        >>> import graphc as gc
+        >>> nets = [gc.Sequential([gc.nn.Input((3,)), gc.nn.Dense(2)]) for _ in range(2)]
+        >>> for net in nets:
+        ...     net.reseed(7)
+        >>> a, b = (list(net.get_weights().values())[0] for net in nets)
+        >>> bool((a == b).all())
+        True
+        """
+        self._place_seed = seed_number(self.name, seed)
+        self._seed_sublayers(self._place_seed)
+        if self.built and self.seed is None:
+            self._redraw()
+
     def config(self) -> dict[str, Any]:
         """The arguments that make such a layer again, as plain data: numbers, strings, lists and dicts.
 
@@ -253,7 +289,7 @@ class Layer:
         >>> again.units, again.name, again.config()["activation"]
         (3, 'h', 'relu')
         """
-        return {name: plain(getattr(self, name)) for name in constructor_arguments(type(self))}
+        return {name: plain(getattr(self, name)) for name in self.argument_names()}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Layer:
@@ -263,7 +299,7 @@ class Layer:
             ArgumentError: an entry is no argument of this layer.
         """
         for name in config:
-            choose(f"argument of {cls.__name__}", dict.fromkeys(constructor_arguments(cls), True), name)
+            gc.arguments.choose(f"argument of {cls.__name__}", dict.fromkeys(cls.argument_names(), True), name)
         return cls(**config)
 
     def __repr__(self) -> str:
@@ -276,6 +312,8 @@ class Layer:
             self.refuse(gc.ArgumentError, f"takes {axes}, not {x!r}")
 
     def _build(self, inputs: tuple[Any, ...]) -> None:
+        if self.built:  # by another thread, meanwhile
+            return
         wanted = self.dtype
         if self.dtype is None:
             floats = [x.dtype for x in inputs if isinstance(x, gc.Tensor) and x.dtype.kind == "f"]
@@ -288,12 +326,25 @@ class Layer:
             self._state.clear()
             raise
         self.built = True
+        if self._place_seed is not None:
+            self._seed_sublayers(self._place_seed)  # those that `build` made
 
-    def _drawn(self, name: str, shape: Sequence[int], initializer: Any, fans: tuple[int, int] | None) -> np.ndarray:
-        # Python's hash differs from process to process; a checksum does not.
-        words = (zlib.crc32(self.name.encode()) if self.seed is None else self.seed, zlib.crc32(name.encode()))
-        draw = initializers.get(initializer)
-        return draw(tuple(shape), self.compute_dtype, seed=words, fans=fans)
+    def _seed_sublayers(self, seed: int) -> None:
+        for place, layer in enumerate(self.sublayers):
+            inner = zlib.crc32(f"{seed} {place}".encode())
+            if layer._place_seed != inner:
+                layer.reseed(inner)
+
+    def _drawn(self, name: str, shape: Sequence[int]) -> np.ndarray:
+        """The first value of a parameter."""
+        initializer, fans = self._draws[name]
+        words = (self.first_seed, zlib.crc32(name.encode()))
+        return initializers.get(initializer)(tuple(shape), self.compute_dtype, seed=words, fans=fans)
+
+    def _redraw(self) -> None:
+        """Give the variables their first values."""
+        for name, variable in self._parameters.items():
+            variable.assign(self._drawn(name, variable.storage.shape))
 
     def _store(self, where: dict[str, gc.Variable], name: str, value: np.ndarray) -> gc.Variable:
         if name in self._parameters or name in self._state:
@@ -334,7 +385,7 @@ def _layers_in(value: Any) -> Iterator[Layer]:
 def _float_dtype(layer: str, dtype: Any) -> np.dtype[Any]:
     found = gc.constant(0, dtype).dtype
     if found.kind != "f":
-        raise gc.DTypeError(f"{layer}: dtype must be float32 or float64, not {found}", location=user_line())
+        raise gc.DTypeError(f"{layer}: dtype must be float32 or float64, not {found}", location=gc.location.here())
     return found
 
 

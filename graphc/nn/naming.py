@@ -11,7 +11,6 @@ import threading
 from typing import Any
 
 import graphc as gc
-from graphc.nn.choosing import user_line
 
 _counts: collections.Counter[str] = collections.Counter()
 _lock = threading.Lock()
@@ -55,5 +54,5 @@ def checked_name(name: Any) -> str:
     if isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w.]*", name):
         return name
     raise gc.ArgumentError(
-        f"a layer's name is a word of letters, digits, underscores and dots, not {name!r}", location=user_line()
+        f"a layer's name is a word of letters, digits, underscores and dots, not {name!r}", location=gc.location.here()
     )

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import graphc as gc
 from graphc.nn.checking import integers, positive_integer, tensor
-from graphc.nn.choosing import user_line
 
 Axes = int | Sequence[int]
 
@@ -111,7 +110,7 @@ def group_norm(
     (channel_axis,) = _axes(x, axis)
     channels = x.shape[channel_axis]
     if not isinstance(channels, int) or channels % groups:
-        raise gc.ShapeError(f"group_norm: {channels} channels do not make {groups} groups", location=user_line())
+        raise gc.ShapeError(f"group_norm: {channels} channels do not make {groups} groups", location=gc.location.here())
     shape = (*x.shape[:channel_axis], groups, channels // groups, *x.shape[channel_axis + 1 :])
     grouped = gc.reshape(x, shape)
     inner = [a for a in range(1, len(shape)) if a != channel_axis]
@@ -150,7 +149,7 @@ def instance_norm(
     if not inner:
         raise gc.ShapeError(
             f"instance_norm: takes (batch, channels, *extents), of rank 3 or more, not {x.type!r}",
-            location=user_line(),
+            location=gc.location.here(),
         )
     return _affine(standardized(x, inner, epsilon), weight, bias, along(x, channel_axis))
 
@@ -188,7 +187,8 @@ def _axes(x: gc.Tensor, axes: Axes) -> list[int]:
     entries = integers("normalisation", "axis", axes)
     for axis in entries:
         if not -x.ndim <= axis < x.ndim:
-            raise gc.ShapeError(f"normalisation: axis {axis} is out of bounds for {x.type!r}", location=user_line())
+            message = f"normalisation: axis {axis} is out of bounds for {x.type!r}"
+            raise gc.ShapeError(message, location=gc.location.here())
     return sorted(axis % x.ndim for axis in entries)
 
 

@@ -5,43 +5,12 @@ Invariant: every refusal names the object, the argument, the value and the limit
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 import graphc as gc
-
-T = TypeVar("T")
-
-
-def user_line() -> Any:
-    """The innermost line outside graphc: every new tensor carries it."""
-    return gc.constant(0).location
-
-
-def refusal(message: str, hint: str | None = None) -> gc.ArgumentError:
-    """An argument error on the user's line."""
-    return gc.ArgumentError(message, location=user_line(), hint=hint)
-
-
-def choose(kind: str, table: Mapping[str, T], name: Any) -> T:
-    """The entry of `table` called `name`.
-
-    Raises:
-        ArgumentError: there is none; `kind` says what it would have been.
-
-    >>> choose("optimiser", {"adam": 1}, "adam")
-    1
-    """
-    if isinstance(name, str) and name in table:
-        return table[name]
-    close = difflib.get_close_matches(str(name), list(table), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else None
-    raise refusal(f"{name!r} is no {kind}; there are {', '.join(sorted(table))}", hint)
-
 
 #: Range -> whether a number is in it.
 _RANGES = {
@@ -65,7 +34,7 @@ def number(owner: str, argument: str, value: Any, within: str) -> float:
     """
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
     if not is_number or not _RANGES[within](float(value)):
-        raise refusal(f"{owner}: {argument} must be a number {within}, not {value!r}")
+        raise gc.arguments.refusal(f"{owner}: {argument} must be a number {within}, not {value!r}")
     return float(value)
 
 
@@ -79,5 +48,5 @@ def whole_number(owner: str, argument: str, value: Any) -> int:
     4
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise refusal(f"{owner}: {argument} must be a whole number, at least 1, not {value!r}")
+        raise gc.arguments.refusal(f"{owner}: {argument} must be a whole number, at least 1, not {value!r}")
     return int(value)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Unpack
 
 import graphc as gc
-from graphc.optim.arguments import number, refusal
+from graphc.optim.arguments import number
 from graphc.optim.optimizer import Now, Optimizer, Options, like
 from graphc.optim.schedules import Schedule
 
@@ -81,7 +81,7 @@ class SGD(Optimizer):
         self.momentum = number(self.kind, "momentum", momentum, "in 0 <= x < 1")
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
-            raise refusal("sgd: nesterov needs a momentum")
+            raise gc.arguments.refusal("sgd: nesterov needs a momentum")
 
     def slots(self) -> tuple[str, ...]:
         """The velocity, if there is momentum."""

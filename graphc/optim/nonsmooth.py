@@ -15,7 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 import graphc as gc
-from graphc.optim.arguments import choose, number, refusal
+from graphc.optim.arguments import number
 from graphc.optim.clipping import global_norm
 from graphc.optim.optimizer import Now, Optimizer, Options, Updates, like
 from graphc.optim.penalties import Penalty
@@ -91,7 +91,7 @@ class Subgradient(KeepsIterate):
         super().__init__(learning_rate, **options)
         self.power = number(self.kind, "power", power, "in 0 < x <= 1")
         self.normalized = bool(normalized)
-        self.keep = choose("choice of iterate", {name: name for name in ("last", "best", "average")}, keep)
+        self.keep = gc.arguments.choose("choice of iterate", {name: name for name in ("last", "best", "average")}, keep)
         self.kept_slot = None if self.keep == "last" else self.keep
 
     def shared(
@@ -107,7 +107,9 @@ class Subgradient(KeepsIterate):
             values["length"] = length / gc.where(norm > 0, norm, 1.0)
         if self.keep == "best":
             if loss is None:
-                raise refusal("subgradient: the best iterate needs the loss: use updates, not updates_from")
+                raise gc.arguments.refusal(
+                    "subgradient: the best iterate needs the loss", "use updates, not updates_from"
+                )
             best = self._state.scalar("best_loss", math.inf)
             now = gc.astype(loss, "float64")
             values["better"] = now < best
@@ -173,7 +175,7 @@ class ProximalGradient(KeepsIterate):
         given: list[Any] = list(penalty.values()) if isinstance(penalty, Mapping) else [penalty]
         for entry in given:
             if not isinstance(entry, Penalty | None):
-                raise refusal(
+                raise gc.arguments.refusal(
                     f"{self.kind}: penalty must be a penalty, or a dict of them, not {entry!r}",
                     "gc.optim.L1(0.01) is one",
                 )

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import numpy as np
 
 import graphc as gc
-from graphc.optim.arguments import choose, number, refusal, user_line, whole_number
+from graphc.optim.arguments import number, whole_number
 from graphc.optim.clipping import clip_by_global_norm, clip_by_norm, clip_by_value
 from graphc.optim.schedules import Schedule, plain
 from graphc.optim.state import Parameters, State
@@ -76,7 +76,7 @@ def like(scalar: gc.Tensor, parameter: gc.Tensor) -> gc.Tensor:
     return gc.astype(scalar, parameter.dtype)
 
 
-class Optimizer:
+class Optimizer(gc.arguments.Checked):
     """Base of all optimisers; see the module.
 
     Args:
@@ -99,7 +99,7 @@ class Optimizer:
 
     def __init__(self, learning_rate: float | Schedule, **options: Unpack[Options]) -> None:
         for option in options:
-            choose(f"setting of {self.kind}", self.settings(), option)
+            gc.arguments.choose(f"argument of {type(self).__name__}", self.settings(), option)
         given: dict[str, Any] = {**self._usual(), **{k: v for k, v in options.items() if v is not None}}
         self.name = str(given["name"])
         self.weight_decay = number(self.kind, "weight_decay", given["weight_decay"], "not negative")
@@ -188,12 +188,13 @@ class Optimizer:
         self._state.meet(list(gradients))
         for w, g in gradients.items():
             if not isinstance(g, gc.Tensor):
-                raise refusal(f"{self.kind}: the gradient of {self._state.label(w)!r} must be a tensor, not {g!r}")
+                label = self._state.label(w)
+                raise gc.arguments.refusal(f"{self.kind}: the gradient of {label!r} must be a tensor, not {g!r}")
             if g.type != w.type:
                 wrong = gc.DTypeError if g.dtype != w.dtype else gc.ShapeError
                 raise wrong(
                     f"{self.kind}: the gradient of {self._state.label(w)!r} is {g.type!r}, the parameter {w.type!r}",
-                    location=user_line(),
+                    location=gc.location.here(),
                 )
         return self._updates(dict(gradients), None)
 
@@ -292,6 +293,11 @@ class Optimizer:
         """
         usual, found = self._usual(), {setting: self._plain(setting) for setting in self.settings()}
         return {"optimizer": self.kind, **{k: v for k, v in found.items() if k not in usual or v != usual[k]}}
+
+    @classmethod
+    def argument_names(cls) -> list[str]:
+        """The names of all settings, for messages."""
+        return list(cls.settings())
 
     @classmethod
     def settings(cls) -> dict[str, None]:

@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import graphc as gc
-from graphc.optim.arguments import choose, number, refusal
+from graphc.optim.arguments import number
 
 
-class Penalty:
+class Penalty(gc.arguments.Checked):
     """A convex function of a parameter; called with it, it gives its value, a scalar."""
 
     kind: ClassVar[str] = ""
@@ -115,7 +115,7 @@ class Box(Penalty):
     def __init__(self, low: float | None = None, high: float | None = None) -> None:
         self.low, self.high = (None if x is None else number(self.kind, "a side", x, "finite") for x in (low, high))
         if self.low is not None and self.high is not None and self.low > self.high:
-            raise refusal(f"box: low must not exceed high, {low!r} does {high!r}")
+            raise gc.arguments.refusal(f"box: low must not exceed high, {low!r} does {high!r}")
 
     def __call__(self, w: gc.Tensor) -> gc.Tensor:
         """See the class."""
@@ -140,8 +140,8 @@ def penalty_from(config: Mapping[str, Any]) -> Penalty:
     L1(strength=0.1)
     """
     settings = dict(config)
-    penalty = choose("penalty", PENALTIES, settings.pop("penalty", None))
+    penalty = gc.arguments.choose("penalty", PENALTIES, settings.pop("penalty", None))
     try:
         return penalty(**settings)
     except TypeError as error:
-        raise refusal(f"{penalty.kind}: {error}") from None
+        raise gc.arguments.refusal(f"{penalty.kind}: {error}") from None

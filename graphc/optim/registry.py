@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import graphc as gc
 from graphc.optim.adam import Adam, AdamW
 from graphc.optim.adaptive import Adadelta, Adagrad, RMSProp
-from graphc.optim.arguments import choose, refusal
 from graphc.optim.descent import SGD, GradientDescent
 from graphc.optim.nonsmooth import ProximalGradient, Subgradient
 from graphc.optim.optimizer import Optimizer
@@ -53,10 +53,10 @@ def get(optimizer: str | Mapping[str, Any] | Optimizer, **settings: Any) -> Opti
         settings = {**optimizer, **settings}
         optimizer = settings.pop("optimizer", None)
     elif not isinstance(optimizer, str):
-        raise refusal(f"an optimiser is a name, settings or an optimiser, not {optimizer!r} with settings")
-    chosen = choose("optimiser", _OPTIMIZERS, optimizer)
+        raise gc.arguments.refusal(f"an optimiser is a name, settings or an optimiser, not {optimizer!r} with settings")
+    chosen = gc.arguments.choose("optimiser", _OPTIMIZERS, optimizer)
     for setting in settings:
-        choose(f"setting of {chosen.kind}", chosen.settings(), setting)
+        gc.arguments.choose(f"setting of {chosen.kind}", chosen.settings(), setting)
     return chosen(**{setting: _made(value) for setting, value in settings.items()})
 
 

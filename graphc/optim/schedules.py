@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 import graphc as gc
-from graphc.optim.arguments import choose, number, refusal, whole_number
+from graphc.optim.arguments import number, whole_number
 
 
-class Schedule:
+class Schedule(gc.arguments.Checked):
     """A learning rate that depends on the step. Subclasses say how in `rate`.
 
     Attributes:
@@ -94,7 +94,7 @@ class PiecewiseConstant(Schedule):
         self.boundaries = [whole_number(self.kind, "a boundary", b) for b in boundaries]
         self.rates = [number(self.kind, "a rate", r, "not negative") for r in rates]
         if len(self.rates) != len(self.boundaries) + 1 or self.boundaries != sorted(set(self.boundaries)):
-            raise refusal(
+            raise gc.arguments.refusal(
                 f"{self.kind}: takes increasing boundaries and one rate more, not {boundaries!r} and {rates!r}"
             )
 
@@ -299,12 +299,12 @@ def schedule_from(config: Mapping[str, Any]) -> Schedule:
     CosineDecay(learning_rate=0.1, decay_steps=50, end=0.0)
     """
     settings = dict(config)
-    schedule = choose("schedule", SCHEDULES, settings.pop("schedule", None))
+    schedule = gc.arguments.choose("schedule", SCHEDULES, settings.pop("schedule", None))
     for name, value in settings.items():
-        choose(f"setting of {schedule.kind}", inspect.signature(schedule).parameters, name)
+        gc.arguments.choose(f"setting of {schedule.kind}", inspect.signature(schedule).parameters, name)
         if isinstance(value, Mapping):
             settings[name] = schedule_from(value)
     try:
         return schedule(**settings)
     except TypeError as error:
-        raise refusal(f"{schedule.kind}: {error}") from None
+        raise gc.arguments.refusal(f"{schedule.kind}: {error}") from None

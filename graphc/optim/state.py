@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 import graphc as gc
-from graphc.optim.arguments import choose, refusal
 
 Parameters = Mapping[str, gc.Variable] | Sequence[gc.Variable]
 
@@ -61,17 +60,17 @@ class State:
             named = [(getattr(parameter, "name", None), parameter) for parameter in parameters]
         else:
             found = type(parameters).__name__
-            raise refusal(f"{self.name}: parameters are a dict or a list of variables, not {found}")
+            raise gc.arguments.refusal(f"{self.name}: parameters are a dict or a list of variables, not {found}")
         if not named:
-            raise refusal(f"{self.name}: there are no parameters")
+            raise gc.arguments.refusal(f"{self.name}: there are no parameters")
         seen: set[Any] = set()
         for _, parameter in named:
             if not isinstance(parameter, gc.Variable):
-                raise refusal(f"{self.name}: parameters are variables, not {parameter!r}")
+                raise gc.arguments.refusal(f"{self.name}: parameters are variables, not {parameter!r}")
             if parameter.dtype.kind != "f":
-                raise refusal(f"{self.name}: parameters are floats, {parameter!r} is not")
+                raise gc.arguments.refusal(f"{self.name}: parameters are floats, {parameter!r} is not")
             if parameter in seen:
-                raise refusal(f"{self.name}: the parameter {parameter!r} is listed twice")
+                raise gc.arguments.refusal(f"{self.name}: the parameter {parameter!r} is listed twice")
             seen.add(parameter)
         for label, parameter in named:
             if parameter not in self.labels:
@@ -92,6 +91,7 @@ class State:
         """
         named = {label: parameter for parameter, label in self.labels.items()}
         kind = f"parameter ({option} of {self.name})"
+        choose = gc.arguments.choose
         return {
             key if isinstance(key, gc.Variable) else choose(kind, named, key): entry for key, entry in entries.items()
         }

@@ -50,14 +50,13 @@ def as_input(what: str, array: np.ndarray, placeholder: gc.Tensor) -> np.ndarray
         DTypeError: it holds floats where whole numbers are needed.
     """
     wanted = placeholder.shape[1:]
-    fits = array.ndim == placeholder.ndim and all(
-        not isinstance(size, int) or size == extent for size, extent in zip(wanted, array.shape[1:])
-    )
-    if not fits:
+    if array.ndim != placeholder.ndim or not _fit(wanted, array.shape[1:]):
         shape = ", ".join(["rows", *map(str, wanted)])
+        single = _fit(wanted, array.shape)
         raise gc.ShapeError(
             f"{what}: the model takes arrays of shape ({shape}), this one has shape {array.shape}",
             location=placeholder.location,
+            hint="one example x is the batch x[None]" if single else None,
         )
     if placeholder.dtype.kind in "iub" and array.dtype.kind == "f":
         raise gc.DTypeError(
@@ -68,15 +67,42 @@ def as_input(what: str, array: np.ndarray, placeholder: gc.Tensor) -> np.ndarray
     return np.ascontiguousarray(array, placeholder.dtype)
 
 
-def as_target(array: np.ndarray, prediction: gc.Tensor) -> np.ndarray:
+def _fit(wanted: Sequence[Any], found: Sequence[int]) -> bool:
+    """Whether extents are those that are wanted, some of which may be symbolic."""
+    return len(wanted) == len(found) and all(
+        not isinstance(size, int) or size == extent for size, extent in zip(wanted, found)
+    )
+
+
+def check_classes(what: str, labels: np.ndarray, prediction: gc.Tensor) -> None:
+    """Refuse labels that are no indices of the classes that the model tells apart.
+
+    Raises:
+        ArgumentError: one is negative, or there are not so many classes.
+    """
+    classes = prediction.shape[-1] if prediction.ndim else None
+    if not isinstance(classes, int) or labels.ndim != prediction.ndim - 1 or labels.dtype.kind not in "iu":
+        return
+    least, most = int(labels.min()), int(labels.max())
+    if least >= 0 and most < classes:
+        return
+    wrong = least if least < 0 else most
+    hint = f"labels are whole numbers from 0 to {classes - 1}"
+    hint += "; y - 1 has these" if least == 1 and most == classes else ""
+    raise gc.ArgumentError(f"{what} holds the label {wrong}, but the model has {classes} classes", hint=hint)
+
+
+def as_target(array: np.ndarray, prediction: gc.Tensor, dtype: Any = None) -> np.ndarray:
     """Labels with the axes that losses want for these predictions: floats in their dtype, whole numbers as int64.
+
+    Another dtype than that can be asked for.
 
     A column (n, 1) and a row of numbers (n,) stand for each other:
 
         labels (n,)  for predictions (n, 1)            -> (n, 1)
         labels (n, 1), whole, for predictions (n, k)   -> (n,), indices of classes
     """
-    wanted = np.dtype(prediction.dtype if array.dtype.kind == "f" else np.int64)
+    wanted = np.dtype(dtype or (prediction.dtype if array.dtype.kind == "f" else np.int64))
     column = prediction.ndim > 0 and prediction.shape[-1] == 1
     if column and array.ndim == prediction.ndim - 1:
         array = array[..., np.newaxis]
@@ -133,4 +159,4 @@ def same_length(function: str, named: Sequence[tuple[str, np.ndarray]]) -> int:
     return len(array)
 
 
-__all__ = ["as_array", "as_input", "as_target", "flat", "same_length"]
+__all__ = ["as_array", "as_input", "as_target", "check_classes", "flat", "same_length"]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import graphc as gc
-from graphc.training.scores import Scores
+from graphc.data.joining import joined
+from graphc.data.pipeline import undone
 from graphc.training.streams import (
     Stream,
     inputs_of,
@@ -36,9 +37,11 @@ def evaluated(
     sample_weight: Any = None,
     class_weight: ClassWeight = None,
     batch_size: int = 256,
+    metrics: Any = None,
 ) -> dict[str, float]:
-    """The losses and metrics on the examples."""
-    return scores_on(model, evaluation_stream(model, function, x, y, sample_weight, class_weight, batch_size))
+    """The losses and metrics on the examples, and the further metrics."""
+    stream = evaluation_stream(model, function, x, y, sample_weight, class_weight, batch_size)
+    return scores_on(model, stream, metrics)
 
 
 def evaluation_stream(
@@ -51,7 +54,7 @@ def evaluation_stream(
     """
     if is_stream(x):
         return stream_from(function, model, functools.partial(model.prepared, function), x, class_weight)
-    steps = model.prepared(function, model.preprocessed(x))
+    steps = model.prepared(function, x)
     examples = read_examples(function, model, steps, x, y, sample_weight, class_weight)
     fixed = steps.fixed_batch
     if fixed and examples.count % fixed:
@@ -61,56 +64,47 @@ def evaluation_stream(
     return stream_of(examples, fixed or checked_batch_size(function, batch_size))
 
 
-def scores_on(model: Trainable, stream: Stream) -> dict[str, float]:
-    """The losses and metrics on one epoch of a stream."""
+def scores_on(model: Trainable, stream: Stream, metrics: Any = None) -> dict[str, float]:
+    """The losses and metrics on one epoch of a stream, and the further metrics."""
     steps = model.steps
-    scores, function = Scores(steps.objective, len(steps.inputs)), steps.evaluate(stream.labels)
+    scores, function = steps.scores(metrics), steps.evaluate(stream.labels)
     for batch in stream:
         scores.add(batch, function(*batch))
     return scores.result()
 
 
 def predicted(model: Trainable, x: Any, batch_size: int | None) -> Any:
-    """The outputs for all examples, in the form that the model has them in.
+    """The outputs for all examples, in the form that the model has them in, and in the units of the labels.
 
     Raises:
         ArgumentError: there are no batches, where x is a stream.
     """
+    found = _predicted(model, x, batch_size)
+    if not model.target_preprocessing:
+        return found
+    if isinstance(found, dict):
+        return {name: undone(model.target_preprocessing, array) for name, array in found.items()}
+    if isinstance(found, list):
+        return [undone(model.target_preprocessing, array) for array in found]
+    return undone(model.target_preprocessing, found)
+
+
+def _predicted(model: Trainable, x: Any, batch_size: int | None) -> Any:
     if is_stream(x):
         items = x if isinstance(x, (gc.data.Dataset, Iterator)) else x()
         return joined([_outputs(model, inputs_of(model, item)) for item in items])
     if batch_size is None:
         return _outputs(model, x)
     size = checked_batch_size("predict", batch_size)
-    raw = model.preprocessed(x)
-    arrays = read_inputs("predict", model, model.predict_function(raw).graph.inputs, x)
-    function = model.predict_function()
+    function = model.predict_function(x)
+    arrays = read_inputs("predict", model, function.graph.inputs, x)
     return joined([function(*(a[start : start + size] for a in arrays)) for start in range(0, len(arrays[0]), size)])
 
 
 def _outputs(model: Trainable, x: Any) -> Any:
     """The outputs for examples, in one call."""
-    raw = model.preprocessed(x)
-    function = model.predict_function(raw)
+    function = model.predict_function(x)
     return function(*read_inputs("predict", model, function.graph.inputs, x))
-
-
-def joined(parts: list[Any]) -> Any:
-    """The outputs of batches in one array each.
-
-    Raises:
-        ArgumentError: there is none.
-
-    >>> joined([[np.array([1, 2])], [np.array([3])]])
-    [array([1, 2, 3])]
-    """
-    if not parts:
-        raise gc.ArgumentError("predict: the data has no batches")
-    if isinstance(parts[0], dict):
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    if isinstance(parts[0], list):
-        return [np.concatenate(pieces) for pieces in zip(*parts)]
-    return np.concatenate(parts)
 
 
 def checked_batch_size(function: str, batch_size: Any) -> int:
@@ -127,4 +121,4 @@ def checked_batch_size(function: str, batch_size: Any) -> int:
     raise gc.ArgumentError(f"{function}: batch_size must be a whole number >= 1, not {batch_size!r}")
 
 
-__all__ = ["checked_batch_size", "evaluated", "evaluation_stream", "joined", "predicted", "scores_on"]
+__all__ = ["checked_batch_size", "evaluated", "evaluation_stream", "predicted", "scores_on"]

@@ -27,6 +27,8 @@ class Model(Trainable):
         outputs: a tensor computed from them, or a list or dict of such. Losses, labels and predictions are then
             lists or dicts, too.
         name: what messages and compiled functions are called after.
+        seed: a whole number, from which, with the places of the layers, their first values follow; by default they
+            follow from the names of the layers.
         trainable: whether its parameters are trained.
 
     Raises:
@@ -41,8 +43,10 @@ class Model(Trainable):
     (['left', 'right'], (1, 1))
     """
 
-    def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True) -> None:
-        super().__init__(name=name, trainable=trainable)
+    def __init__(
+        self, inputs: Any, outputs: Any, *, name: str | None = None, seed: int | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name, seed=seed, trainable=trainable)
         self.inputs = _listed(inputs)
         self.outputs = _listed(outputs)
         self._form = list(outputs) if isinstance(outputs, Mapping) else isinstance(outputs, (list, tuple))
@@ -60,6 +64,12 @@ class Model(Trainable):
         self._output_names = self._form if isinstance(self._form, list) else _output_names(self.outputs)
         self._calls = list(dict.fromkeys(made[0] for t in self._order() if (made := gc.nn.call_of(t))))
         self.layers = list(dict.fromkeys(call.layer for call in self._calls))
+        if seed is not None:
+            self._seed_sublayers(seed)
+        self._fed = [
+            tensor if tensor.name else gc.nn.Input(tensor.shape[1:], tensor.dtype, name, batch=tensor.shape[0])
+            for tensor, name in zip(self.inputs, self._input_names)
+        ]
 
     def _order(self) -> Iterator[gc.Tensor]:
         """The tensors between inputs and outputs, operands first; of a layer's inside only its results."""
@@ -120,8 +130,8 @@ class Model(Trainable):
         return self._output_names
 
     def placeholders(self, arrays: Sequence[np.ndarray] | None) -> list[gc.Tensor]:
-        """The inputs."""
-        return list(self.inputs)
+        """The inputs, each with a name."""
+        return list(self._fed)
 
     def apply(self, inputs: Sequence[gc.Tensor]) -> list[gc.Tensor]:
         """The outputs as a flat list."""
@@ -168,6 +178,8 @@ def _listed(tensors: Any) -> list[Any]:
 
 
 def _input_names(inputs: Sequence[gc.Tensor]) -> list[str]:
+    if len(inputs) == 1:
+        return [inputs[0].name or "x"]
     return [tensor.name or f"input_{number}" for number, tensor in enumerate(inputs)]
 
 

@@ -5,6 +5,8 @@ Invariant: names of losses and metrics are resolved when the model is compiled, 
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +35,12 @@ class Goal:
     loss: Callable[..., gc.Tensor] | None
     weight: float = 1.0
     metrics: tuple[Metric, ...] = field(default=())
+
+    @property
+    def takes_classes(self) -> bool:
+        """Whether labels are indices of classes."""
+        loss = self.loss.func if isinstance(self.loss, functools.partial) else self.loss
+        return loss in (gc.nn.losses.sparse_categorical_crossentropy, gc.nn.losses.log_loss)
 
     def value(self, labels: gc.Tensor, predictions: gc.Tensor, weights: gc.Tensor | None) -> gc.Tensor:
         """The loss as one number; a loss of each example is averaged.
@@ -68,6 +76,9 @@ class Objective:
         metrics: names of `gc.metrics` or objects; for several outputs a list of lists or a dict of lists. With a
             loss `gc.nn.losses.get(..., from_logits=True)`, named ones take predictions above 0 for a yes.
 
+    Attributes:
+        line: where the model was compiled: what losses and updates are said to come from.
+
     Raises:
         ArgumentError: a name that there is not, another number of losses than of outputs, no loss at all.
 
@@ -76,22 +87,36 @@ class Objective:
     ['a']
     """
 
-    def __init__(
-        self, names: Sequence[str], loss: Any, loss_weights: Any = None, metrics: Any = None
-    ) -> None:
+    def __init__(self, names: Sequence[str], loss: Any, loss_weights: Any = None, metrics: Any = None) -> None:
+        self.line = gc.location.here()
         losses = flat("compile: loss", "output", _completed(loss, names, None), names)
+        chosen_losses = [None if one is None else gc.nn.losses.get(one) for one in losses]
         factors = [1.0] * len(names)
         if loss_weights is not None:
             factors = flat("compile: loss_weights", "output", _completed(loss_weights, names, 1.0), names)
         self.goals = tuple(
-            _goal(name, None if one is None else gc.nn.losses.get(one), float(factor), chosen)
-            for name, one, factor, chosen in zip(names, losses, factors, _metrics_of(names, metrics))
+            Goal(name, loss, float(factor), tuple(_made(loss, chosen)))
+            for name, loss, factor, chosen in zip(names, chosen_losses, factors, _metrics_of(names, metrics))
         )
-        for goal in self.goals:
-            if goal.metrics and goal.loss is None:
-                raise gc.ArgumentError(f"compile: the output {goal.output!r} has metrics but no loss, and so no labels")
+        self._check()
         if not self.trained:
             raise gc.ArgumentError("compile: no output has a loss", hint="pass loss=, such as loss='mse'")
+
+    def _check(self) -> None:
+        for goal in self.goals:
+            if goal.metrics and goal.loss is None:
+                raise gc.ArgumentError(f"the output {goal.output!r} has metrics but no loss, and so no labels")
+
+    def with_metrics(self, metrics: Any) -> Objective:
+        """The same goals with further metrics."""
+        more = _metrics_of([goal.output for goal in self.goals], metrics)
+        added = copy.copy(self)
+        added.goals = tuple(
+            dataclasses.replace(goal, metrics=(*goal.metrics, *_made(goal.loss, chosen)))
+            for goal, chosen in zip(self.goals, more)
+        )
+        added._check()
+        return added
 
     @property
     def trained(self) -> tuple[Goal, ...]:
@@ -108,11 +133,12 @@ class Objective:
     ) -> list[gc.Tensor]:
         """The sum of the weighted losses, followed, where there are several, by each one."""
         chosen = [p for goal, p in zip(self.goals, predictions) if goal.loss is not None]
-        parts = [goal.value(y, p, weights) for goal, y, p in zip(self.trained, labels, chosen)]
-        scaled = [part if goal.weight == 1.0 else part * goal.weight for goal, part in zip(self.trained, parts)]
-        total = scaled[0]
-        for part in scaled[1:]:
-            total = total + part
+        with gc.location.at(self.line, "loss"):
+            parts = [goal.value(y, p, weights) for goal, y, p in zip(self.trained, labels, chosen)]
+            scaled = [part if goal.weight == 1.0 else part * goal.weight for goal, part in zip(self.trained, parts)]
+            total = scaled[0]
+            for part in scaled[1:]:
+                total = total + part
         return [total, *parts] if len(parts) > 1 else [total]
 
     @property
@@ -127,14 +153,14 @@ class Objective:
         return [f"{prefix}{metric.name}" for metric in goal.metrics]
 
 
-def _goal(output: str, loss: Callable[..., gc.Tensor] | None, weight: float, metrics: Sequence[Any]) -> Goal:
-    """A goal with its metrics; where the loss takes logits, those asked for by name draw the line at 0."""
+def _made(loss: Callable[..., gc.Tensor] | None, metrics: Sequence[Any]) -> list[Metric]:
+    """The metrics of an output; where the loss takes logits, those asked for by name draw the line at 0."""
     logits = isinstance(loss, functools.partial) and loss.keywords.get("from_logits")
     found = [gc.metrics.get(metric) for metric in metrics]
     if logits:
         by_name = [isinstance(metric, str) and hasattr(made, "threshold") for metric, made in zip(metrics, found)]
         found = [gc.metrics.get(m, threshold=0.0) if n else made for m, n, made in zip(metrics, by_name, found)]
-    return Goal(output, loss, weight, tuple(found))
+    return found
 
 
 def _takes_weights(loss: Callable[..., Any]) -> bool:

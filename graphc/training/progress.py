@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 import graphc as gc
 
@@ -18,18 +19,20 @@ _SECONDS_BETWEEN_DRAWINGS = 0.1
 
 
 def progress_for(verbose: int, epochs: int) -> EpochLines:
-    """What `verbose` asks for: 0 nothing; 1 a bar in a terminal, else as 2; 2 a line for each epoch.
+    """What `verbose` asks for: 0 nothing; 1 a bar in a terminal, else as 2; 2 a line for each epoch; n for each n-th.
 
     Raises:
-        ArgumentError: another number.
+        ArgumentError: it is no whole number from 0 on.
 
     >>> type(progress_for(2, epochs=3)).__name__
     'EpochLines'
     """
-    if verbose not in (0, 1, 2) or isinstance(verbose, float):
-        raise gc.ArgumentError(f"fit: verbose is 0, 1 or 2, not {verbose!r}")
+    if not isinstance(verbose, int) or verbose < 0:
+        raise gc.ArgumentError(f"fit: verbose is a whole number from 0 on, not {verbose!r}")
     if verbose == 0:
         return Silence(epochs)
+    if verbose > 2:
+        return EpochLines(epochs, every=verbose)
     return EpochBar(epochs) if verbose == 1 and sys.stdout.isatty() else EpochLines(epochs)
 
 
@@ -41,10 +44,12 @@ class EpochLines:
     Args:
         epochs: how many epochs there are in all.
         clock: gives the present time in seconds.
+        every: how many epochs there is a line for; the first and the last have one, too.
     """
 
-    def __init__(self, epochs: int, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, epochs: int, clock: Callable[[], float] = time.perf_counter, every: int = 1) -> None:
         self.epochs = epochs
+        self.every = every
         self.clock = clock
         self._epoch_began = self._run_began = self._steps_ended = clock()
         self._first: int | None = None
@@ -64,7 +69,8 @@ class EpochLines:
 
     def epoch_ends(self, epoch: int, steps: int, logs: Mapping[str, float]) -> None:
         """An epoch, with its validation, is done after `steps` steps."""
-        self.show(f"epoch {epoch + 1}/{self.epochs}: {self._summary(epoch, steps, logs)}")
+        if (epoch + 1) % self.every == 0 or epoch in (self._first, self.epochs - 1):
+            self.show(f"epoch {epoch + 1}/{self.epochs}: {self._summary(epoch, steps, logs)}")
 
     def ends(self, message: str | None = None) -> None:
         """The run is over; `message` says why, if it did not just come to its end."""
@@ -110,7 +116,8 @@ class EpochBar(EpochLines):
         """Begin a bar."""
         super().epoch_begins(epoch, steps, done)
         self._steps, self._done_before, self._next_drawing = steps, done, 0.0
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.fields[note]}")
+        note = TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis"))
+        columns = TextColumn("{task.description}", table_column=Column(no_wrap=True)), BarColumn(bar_width=20), note
         self._bar = Progress(*columns, console=self._console, auto_refresh=False, transient=True)
         self._task = self._bar.add_task(f"epoch {epoch + 1}/{self.epochs}", total=steps, completed=done, note="")
         self._bar.start()
@@ -136,7 +143,7 @@ class EpochBar(EpochLines):
     def show(self, line: str) -> None:
         """Print a line in place of the bar."""
         self._stop_bar()
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(broken(line, self._console.width), markup=False, soft_wrap=True)
 
     def _stop_bar(self) -> None:
         if self._bar is not None:
@@ -152,6 +159,23 @@ def figures(logs: Mapping[str, float]) -> str:
     """
     return ", ".join(f"{name} {value:.4f}" if _reads_well(value) else f"{name} {value:.4g}"
                      for name, value in logs.items())  # fmt: skip
+
+
+def broken(line: str, width: int) -> str:
+    """A line that is longer than the terminal's, broken between figures.
+
+    >>> print(broken("epoch 1/2: loss 0.2500, accuracy 0.9000, val_loss 0.5000", 30))
+    epoch 1/2: loss 0.2500,
+      accuracy 0.9000,
+      val_loss 0.5000
+    """
+    lines: list[str] = []
+    for part in line.split(", "):
+        if lines and len(lines[-1]) + len(part) + 3 <= width:  # ", " before it, "," behind it
+            lines[-1] += f", {part}"
+        else:
+            lines.append(f"  {part}" if lines else part)
+    return ",\n".join(lines)
 
 
 def _reads_well(value: float) -> bool:
@@ -175,4 +199,4 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-__all__ = ["EpochBar", "EpochLines", "Silence", "duration", "figures", "progress_for"]
+__all__ = ["EpochBar", "EpochLines", "Silence", "broken", "duration", "figures", "progress_for"]

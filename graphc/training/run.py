@@ -16,7 +16,6 @@ import graphc as gc
 from graphc.training.callbacks.base import Callback
 from graphc.training.history import History
 from graphc.training.progress import EpochLines
-from graphc.training.scores import Scores
 from graphc.training.streams import Stream
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Run:
         self.epoch = first_epoch
         self.batch = 0
         self.stopping: str | None = None
-        self.scores = Scores(model.steps.objective, len(model.steps.inputs))
+        self.scores = model.steps.scores()
         # Those that save the position come after those that are part of it.
         self.callbacks = sorted(callbacks, key=lambda callback: callback.runs_last)
         self._stream = stream
@@ -204,17 +203,23 @@ class Run:
             for on_batch_end in after:
                 on_batch_end(number, {"loss": loss})
             if loss != loss and not self.stopping:
-                raise self.not_a_number(number)
+                raise self.not_a_number(number, batch)
             for on_batch_end in saving:
                 on_batch_end(number, {"loss": loss})
             if self.stopping:
                 return
             show(number, figures)
 
-    def not_a_number(self, number: int) -> gc.CheckError:
-        """The error of a loss that is NaN."""
+    def not_a_number(self, number: int, batch: Sequence[np.ndarray]) -> gc.CheckError:
+        """The error of a loss that is NaN, after the step of this number and batch."""
+        place = f"fit: the loss is nan in epoch {self.epoch + 1}, step {number + 1}"
+        names = [tensor.name for tensor in self._step.graph.inputs]
+        for name, array in zip(names, batch):
+            if array.dtype.kind == "f" and np.isnan(array).any():
+                hint = "the transformer gc.data.Imputer fills missing values, gc.data.drop_missing drops their rows"
+                return gc.CheckError(f"{place}: {name} holds NaN", hint=hint)
         return gc.CheckError(
-            f"fit: the loss is nan in epoch {self.epoch + 1}, step {number + 1}",
+            place,
             hint="lower the learning rate or clip the gradients; with the callback TerminateOnNaN fit stops without "
             "an error, and can put the last good weights back",
         )

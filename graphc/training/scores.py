@@ -5,7 +5,7 @@ Invariant: a mean is over examples, not over batches, so a smaller last batch co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,13 @@ class Scores:
     Args:
         objective: what the model is trained for.
         inputs: how many arrays of a batch are the model's inputs; the labels and weights follow.
+        undo: what labels and predictions go through before metrics see them, to be in their own units again.
     """
 
-    def __init__(self, objective: Objective, inputs: int) -> None:
+    def __init__(
+        self, objective: Objective, inputs: int, undo: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> None:
+        self._undo = undo
         self._names = objective.loss_names
         self._inputs = inputs
         self._weights = inputs + len(objective.trained)
@@ -71,7 +75,8 @@ class Scores:
     def _update_metrics(self, batch: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
         weights = batch[self._weights] if len(batch) > self._weights else None
         for metric, _, labels, predictions in self._metrics:
-            metric.update(batch[labels], outputs[predictions], weights)
+            pair = batch[labels], outputs[predictions]
+            metric.update(*(pair if self._undo is None else map(self._undo, pair)), weights)
 
     def result(self) -> dict[str, float]:
         """All figures so far."""

@@ -24,6 +24,8 @@ class Sequential(Trainable):
             parameters now; without it they are made for the first data, or tensor, that it sees.
         name: what messages and compiled functions are called after.
         dtype: "float32" or "float64", in which layers that say nothing else compute.
+        seed: a whole number, from which, with the places of the layers, their first values follow; by default they
+            follow from the names of the layers.
         trainable: whether its parameters are trained.
 
     Raises:
@@ -36,9 +38,15 @@ class Sequential(Trainable):
     """
 
     def __init__(
-        self, layers: Iterable[Any] = (), *, name: str | None = None, dtype: Any = None, trainable: bool = True
+        self,
+        layers: Iterable[Any] = (),
+        *,
+        name: str | None = None,
+        dtype: Any = None,
+        seed: int | None = None,
+        trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
+        super().__init__(name=name, dtype=dtype, seed=seed, trainable=trainable)
         self.layers: list[gc.nn.Layer] = []
         self._input: gc.Tensor | None = None
         self._wanted_dtype = self.dtype
@@ -67,9 +75,11 @@ class Sequential(Trainable):
         if isinstance(layer, gc.Tensor) and layer.op.name == "placeholder":
             if self.layers or self._input is not None:
                 raise gc.ArgumentError(f"{self.name}: an Input comes first in the list of layers")
-            self._input = layer
+            self._input = layer if layer.name else gc.nn.Input(layer.shape[1:], layer.dtype, "x", batch=layer.shape[0])
         elif isinstance(layer, (dict, gc.nn.Layer)):
             self.layers.append(gc.nn.layer_from(layer))
+            if self.seed is not None:
+                self._seed_sublayers(self.seed)
         else:
             what = "a tensor" if isinstance(layer, gc.Tensor) else repr(layer)
             raise gc.ArgumentError(
@@ -90,7 +100,7 @@ class Sequential(Trainable):
     @property
     def input_names(self) -> list[str]:
         """One name."""
-        return ["x" if self._input is None else self._input.name or "x"]
+        return ["x" if self._input is None else str(self._input.name)]
 
     @property
     def output_names(self) -> list[str]:

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import graphc as gc
+from graphc.data.pipeline import as_column
+from graphc.training.arrays import as_array, as_target, flat
 from graphc.training.callbacks.base import Callback
 from graphc.training.evaluation import checked_batch_size, evaluation_stream, scores_on
 from graphc.training.progress import progress_for
 from graphc.training.run import Run
+from graphc.training.steps import Steps
 from graphc.training.streams import Stream, is_stream, read_examples, stream_from, stream_of
 from graphc.training.weights import ClassWeight
 from graphc.training.whole_epochs import whole_epochs
@@ -46,6 +49,7 @@ class Request:
     steps_per_epoch: int | None
     resume_from: str | os.PathLike[str] | None
     epoch_in_one_call: bool
+    augment: Callable[..., Any] | None
     verbose: int
 
     def check(self) -> None:
@@ -73,6 +77,15 @@ class Request:
                     raise gc.ArgumentError(f"fit: x is a stream, whose batches bring {name}; leave {name} out")
         elif self.steps_per_epoch is not None:
             raise gc.ArgumentError("fit: steps_per_epoch is for streams; arrays have batch_size")
+        if self.augment is not None:
+            if not callable(self.augment):
+                raise gc.ArgumentError(f"fit: augment is a gc.data.Augmentation, not {self.augment!r}")
+            if is_stream(self.x):
+                raise gc.ArgumentError(
+                    "fit: augment needs arrays, x is a stream", hint="x.map(augment, indexed=True) is augmented"
+                )
+            if self.epoch_in_one_call:
+                raise gc.ArgumentError("fit: augment changes each batch, but with epoch_in_one_call there are none")
         if self.epoch_in_one_call and is_stream(self.x):
             raise gc.ArgumentError("fit: epoch_in_one_call needs arrays, x is a stream")
         for callback in self.callbacks:
@@ -115,11 +128,18 @@ def _validated(model: Trainable, stream: Stream) -> dict[str, float]:
 def _streams(model: Trainable, request: Request) -> tuple[Stream, Stream | None, Callable[[Run], None] | None]:
     """The batches to train on, those to validate on, and what runs a whole epoch, if asked for."""
     if is_stream(request.x):
+        for transformer in (*model.preprocessing, *model.target_preprocessing):
+            if not is_fitted(transformer):
+                raise gc.ArgumentError(
+                    f"fit: x is a stream, of which {type(transformer).__name__} cannot learn",
+                    hint="fit the transformers before, or pass arrays: fit(x, y)",
+                )
         prepared = functools.partial(model.prepared, "fit")
         training = stream_from("fit", model, prepared, request.x, request.class_weight, request.steps_per_epoch)
         return training, _validation_stream(model, request), None
     _fit_preprocessing(model, request)
-    steps = model.prepared("fit", model.preprocessed(request.x))
+    steps = model.prepared("fit", request.x)
+    _fit_target_preprocessing(model, steps, request)
     examples = read_examples("fit", model, steps, request.x, request.y, request.sample_weight, request.class_weight)
     fixed = steps.fixed_batch
     validation = None
@@ -131,7 +151,7 @@ def _streams(model: Trainable, request: Request) -> tuple[Stream, Stream | None,
         validation = stream_of(held_out, fixed or _validation_size(request), drop_last=bool(fixed))
         examples = examples.rows(slice(0, kept))
     size = fixed or int(request.batch_size)
-    training = stream_of(examples, size, request.shuffle, request.seed, drop_last=bool(fixed))
+    training = stream_of(examples, size, request.shuffle, request.seed, bool(fixed), request.augment)
     whole_epoch = None
     if request.epoch_in_one_call:
         whole_epoch = whole_epochs(steps, examples, size, request.shuffle, request.seed, drop_last=bool(fixed))
@@ -178,6 +198,21 @@ def _fit_preprocessing(model: Trainable, request: Request) -> None:
         if not is_fitted(transformer):
             transformer.fit(x)
         x = transformer.transform(x)
+
+
+def _fit_target_preprocessing(model: Trainable, steps: Steps, request: Request) -> None:
+    """Fit what the labels go through, and is not fitted yet, on the training rows."""
+    if not model.target_preprocessing or request.y is None:
+        return
+    (name,) = model.output_names
+    (y,) = flat("fit: y", "output", request.y, [name])
+    labels = as_target(as_array("fit: y", y), steps.trained_predictions[0], np.float64)
+    if request.validation_split is not None:
+        labels = labels[: _training_rows(len(labels), request.validation_split)]
+    for transformer in model.target_preprocessing:
+        if not is_fitted(transformer):
+            transformer.fit(labels)
+        labels = as_column(transformer.transform, labels)
 
 
 def is_fitted(transformer: Any) -> bool:

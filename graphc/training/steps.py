@@ -6,6 +6,7 @@ there were none; all share the model's placeholders and variables.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import graphc as gc
+from graphc.data.pipeline import undone
 from graphc.training.epochs import epoch_of
 from graphc.training.objective import Objective
+from graphc.training.scores import Scores
 
 if TYPE_CHECKING:
-    from graphc.training.trainable import Trainable
+    from graphc.training.compiled import Compiled
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,13 @@ class Labels:
         weight_rank: the rank of the weights; None if there are none.
     """
 
-    types: tuple[tuple[str, tuple[int | None, ...]], ...]
+    types: tuple[tuple[np.dtype[Any], tuple[int | None, ...]], ...]
     weight_rank: int | None = None
 
     @classmethod
-    def of(
-        cls, targets: Sequence[np.ndarray], weights: np.ndarray | None, predictions: Sequence[gc.Tensor]
-    ) -> Labels:
+    def of(cls, targets: Sequence[np.ndarray], weights: np.ndarray | None, predictions: Sequence[gc.Tensor]) -> Labels:
         """The types of these arrays, which are the labels of these predictions."""
-        types = tuple((array.dtype.name, _extents(array, p)) for array, p in zip(targets, predictions))
+        types = tuple((array.dtype, _extents(array, p)) for array, p in zip(targets, predictions))
         return cls(types, None if weights is None else weights.ndim)
 
 
@@ -61,7 +62,7 @@ class Steps:
     """
 
     def __init__(
-        self, model: Trainable, objective: Objective, optimizer: Any, backend: str | None, inputs: Sequence[gc.Tensor]
+        self, model: Compiled, objective: Objective, optimizer: Any, backend: str | None, inputs: Sequence[gc.Tensor]
     ) -> None:
         self.model = model
         self.objective = objective
@@ -86,6 +87,17 @@ class Steps:
         """inputs -> predictions, in the form that the model has its outputs in."""
         return self._kept("predict", None, lambda: ([], self.model.structured(self.predictions), self._carried))
 
+    def scores(self, metrics: Any = None) -> Scores:
+        """What adds up the results of steps or evaluations; `metrics` are further ones, for this time alone."""
+        objective = self.objective if metrics is None else self.objective.with_metrics(metrics)
+        scaling = self.model.target_preprocessing
+        return Scores(objective, len(self.inputs), functools.partial(undone, scaling) if scaling else None)
+
+    @functools.cached_property
+    def batch_scores(self) -> Scores:
+        """What adds up the results of single steps; to be reset before each."""
+        return self.scores()
+
     def evaluate(self, labels: Labels) -> gc.Function:
         """inputs, labels (, weights) -> losses, predictions."""
 
@@ -105,7 +117,8 @@ class Steps:
                 predictions = self.model.apply(self.inputs)
             losses = self.objective.losses(targets, predictions, weights)
             trained = reached(losses[0], self.model.parameters)
-            changed = {**self.optimizer.updates(losses[0], trained), **updates}
+            with gc.location.at(self.objective.line, "optimizer"):
+                changed = {**self.optimizer.updates(losses[0], trained), **updates}
             outputs = [*losses, *(predictions if self.objective.has_metrics else ())]
             return self._fed(targets, weights), outputs, changed
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import graphc as gc
-from graphc.training.arrays import as_array, as_input, as_target, flat, same_length
+from graphc.data.pipeline import as_column
+from graphc.training.arrays import as_array, as_input, as_target, check_classes, flat, same_length
 from graphc.training.steps import Labels, Steps
 from graphc.training.weights import ClassWeight, example_weights
 
@@ -76,7 +77,14 @@ def read_examples(
     same_length(function, [("x", inputs[0]), *((f"y{_entry(n, names)}", a) for n, a in zip(names, labels))])
     weights = example_weights(function, labels, sample_weight, class_weight)
     predictions = steps.trained_predictions
+    if model.target_preprocessing:
+        labels = [as_target(labels[0], predictions[0], np.float64)]
+    for step in model.target_preprocessing:
+        labels = [as_column(step.transform, labels[0])]
     targets = [as_target(a, p) for a, p in zip(labels, predictions)]
+    for goal, name, target, prediction in zip(trained, names, targets, predictions):
+        if goal.takes_classes:
+            check_classes(f"{function}: y{_entry(name, names)}", target, prediction)
     return Examples(inputs, targets, weights, Labels.of(targets, weights, predictions))
 
 
@@ -126,13 +134,21 @@ class Stream:
 
 
 def stream_of(
-    examples: Examples, batch_size: int, shuffle: bool = False, seed: int = 0, drop_last: bool = False
+    examples: Examples,
+    batch_size: int,
+    shuffle: bool = False,
+    seed: int = 0,
+    drop_last: bool = False,
+    augment: Callable[..., Any] | None = None,
 ) -> Stream:
     """The rows of arrays in batches, in an order that the seed and the epoch's number determine."""
     rows = gc.data.from_arrays(*examples.arrays)
     if shuffle:
         rows = rows.shuffle(seed)
-    return Stream(rows.batch(batch_size, drop_last), None, examples.labels)
+    batches = rows.batch(batch_size, drop_last)
+    if augment is not None:
+        batches = batches.map(augment, indexed=True).prefetch()
+    return Stream(batches, None, examples.labels)
 
 
 class OnePass:
@@ -166,7 +182,7 @@ def is_stream(x: Any) -> bool:
 def stream_from(
     function: str,
     model: Trainable,
-    prepared: Callable[[Sequence[Any]], Steps],
+    prepared: Callable[[Any], Steps],
     source: Any,
     class_weight: ClassWeight = None,
     length: int | None = None,
@@ -185,7 +201,7 @@ def stream_from(
         ArgumentError: there is no batch, or one that is not (x, y) or (x, y, weights).
     """
     dataset, first = _opened(function, source, length)
-    steps = prepared(model.preprocessed(_parts(function, model, first)[0]))
+    steps = prepared(_parts(function, model, first)[0])
     known: Labels | None = None
 
     def convert(item: Any) -> Batch:

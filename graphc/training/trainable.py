@@ -1,170 +1,35 @@
-"""What `Sequential` and `Model` share: compile, fit, evaluate, predict, save.
+"""What `Sequential` and `Model` share: fit, evaluate, predict, save; and what `compiled.py` says.
 
-Invariant: nothing is compiled before it is needed, and then once for all batch sizes; `predict` gives the same bits as
-the function that `save` writes.
+Invariant: `predict` gives the same bits as the function that `save` writes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 import graphc as gc
-from graphc.training.arrays import flat
 from graphc.training.callbacks.base import Callback
+from graphc.training.compiled import Compiled
 from graphc.training.evaluation import evaluated, predicted
 from graphc.training.history import History
-from graphc.training.objective import Objective
 from graphc.training.run import Run
-from graphc.training.scores import Scores
 from graphc.training.starting import Request, started
-from graphc.training.steps import Steps
 from graphc.training.streams import read_examples
-from graphc.training.summary import Row, Summary
+from graphc.training.summary import Summary
 from graphc.training.weights import ClassWeight
 
 
-class Trainable(gc.nn.Layer):
-    """A layer that can be compiled, trained, evaluated and saved; see `Sequential` and `Model`.
-
-    Attributes:
-        optimizer: that of `compile`.
-        preprocessing: transformers of `gc.data` that x goes through before the model sees it.
-    """
-
-    def __init__(self, *, name: str | None = None, dtype: Any = None, trainable: bool = True) -> None:
-        super().__init__(name=name, dtype=dtype, trainable=trainable)
-        self.optimizer: Any = None
-        self.preprocessing: list[Any] = []
-        self._objective: Objective | None = None
-        self._backend: str | None = None
-        self._steps: Steps | None = None
-        self._prediction: gc.Function | None = None
-
-    # what the two kinds of model say of themselves --------------------------------------------------------------
-
-    @property
-    def input_names(self) -> list[str]:
-        """The names of the inputs, by which a dict of arrays is read."""
-        raise NotImplementedError
-
-    @property
-    def output_names(self) -> list[str]:
-        """The names of the outputs, by which a dict of labels or losses is read."""
-        raise NotImplementedError
-
-    def placeholders(self, arrays: Sequence[np.ndarray] | None) -> list[gc.Tensor]:
-        """The model's inputs; where they are not known yet, made to fit the arrays.
-
-        Raises:
-            GraphError: they are not known, and there are no arrays.
-        """
-        raise NotImplementedError
-
-    def apply(self, inputs: Sequence[gc.Tensor]) -> list[gc.Tensor]:
-        """The outputs as a flat list."""
-        raise NotImplementedError
-
-    def structured(self, predictions: Sequence[Any]) -> Any:
-        """Predictions in the form that the model was given its outputs in."""
-        raise NotImplementedError
-
-    def rows(self, inputs: Sequence[gc.Tensor]) -> list[Row]:
-        """The lines of the summary."""
-        raise NotImplementedError
-
-    # compiling ------------------------------------------------------------------------------------------------
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        loss: Any = None,
-        metrics: Any = None,
-        *,
-        loss_weights: Any = None,
-        backend: str | None = None,
-        preprocessing: Iterable[Any] | None = None,
-    ) -> None:
-        """Say how to train: what is minimised, by which method, and what else to tell.
-
-        Args:
-            optimizer: a name of `gc.optim` or an object of it.
-            loss: a name of `gc.nn.losses`, or a function of (labels, predictions) that gives one number, or one for
-                each example. For several outputs a list or a dict of them; None for outputs that are not trained.
-            metrics: names of `gc.metrics`, or objects; for several outputs a list of lists, or a dict.
-            loss_weights: the factors of several losses in their sum: a list, or a dict by output.
-            backend: "llvm" (the default) or "numpy".
-            preprocessing: transformers that x goes through in `fit`, `evaluate` and `predict`, and that `save`
-                writes. Those that are not fitted yet are fitted by `fit`, on the training data alone.
-
-        Raises:
-            ArgumentError: a name that there is not, or not one loss for each output.
-
-        >>> import graphc as gc
-        >>> model = gc.Sequential([gc.nn.Dense(1, activation="sigmoid")])
-        >>> model.compile("adam", loss="binary_crossentropy", metrics=["accuracy"])
-        """
-        objective = Objective(self.output_names, loss, loss_weights, metrics)
-        if backend not in (None, "llvm", "numpy"):
-            raise gc.ArgumentError(
-                f"compile: backend is 'llvm' or 'numpy', not {backend!r}",
-                hint=gc.errors.nearest(str(backend), ["llvm", "numpy"]),
-            )
-        self.optimizer = gc.optim.get(optimizer)
-        self._objective, self._backend, self._steps, self._prediction = objective, backend, None, None
-        if preprocessing is not None:
-            self.preprocessing = list(preprocessing)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._objective is not None
-
-    @property
-    def target_count(self) -> int:
-        """How many outputs need labels."""
-        return len(self._require_compiled("fit").trained)
-
-    def _require_compiled(self, function: str) -> Objective:
-        if self._objective is None:
-            raise gc.GraphError(
-                f"{function}: {self.name} is not compiled", hint="call compile(optimizer, loss, metrics) first"
-            )
-        return self._objective
-
-    @property
-    def steps(self) -> Steps:
-        """The compiled functions, as far as they were needed.
-
-        Raises:
-            GraphError: the model is not compiled, or its inputs are not known yet.
-        """
-        return self.prepared("steps", None)
-
-    def prepared(self, function: str, arrays: Sequence[np.ndarray] | None) -> Steps:
-        """The compiled functions; the arrays are raw inputs, for a model that does not know its inputs yet."""
-        objective = self._require_compiled(function)
-        if self._steps is None:
-            self._steps = Steps(self, objective, self.optimizer, self._backend, self.placeholders(arrays))
-        return self._steps
-
-    @property
-    def step(self) -> gc.Function:
-        """The training step that `fit` called last: dump it, compare backends, read its plan.
-
-        Raises:
-            GraphError: there is none yet.
-        """
-        found = None if self._steps is None else self._steps.latest.get("train")
-        if found is None:
-            raise gc.GraphError(f"step: {self.name} was not trained yet", hint="call fit or train_on_batch first")
-        return found
+class Trainable(Compiled):
+    """A layer that can be compiled, trained, evaluated and saved; see `Sequential` and `Model`."""
 
     # running --------------------------------------------------------------------------------------------------
 
+    @gc.arguments.checked
     def fit(
         self,
         x: Any,
@@ -183,6 +48,7 @@ class Trainable(gc.nn.Layer):
         steps_per_epoch: int | None = None,
         resume_from: str | os.PathLike[str] | None = None,
         epoch_in_one_call: bool = False,
+        augment: Callable[..., Any] | None = None,
         verbose: int = 1,
     ) -> History:
         """Train on examples, epoch by epoch.
@@ -206,7 +72,9 @@ class Trainable(gc.nn.Layer):
                 newest was written, and ends as if it had never stopped; an empty or missing folder begins anew.
             epoch_in_one_call: run all whole batches of an epoch in one native call, without Python in between. The
                 results are the same to the bit; callbacks hear of epochs only.
-            verbose: 0 nothing; 1 a bar in a terminal, else as 2; 2 a line for each epoch.
+            augment: a `gc.data.Augmentation`, which changes each training batch, anew in each epoch, after the
+                preprocessing.
+            verbose: 0 nothing; 1 a bar in a terminal, else as 2; 2 a line for each epoch; n > 2 for each n-th.
 
         Returns:
             The history: a dict of one figure for each epoch by name.
@@ -231,12 +99,13 @@ class Trainable(gc.nn.Layer):
             validation_split=validation_split, callbacks=tuple(callbacks), class_weight=class_weight,
             sample_weight=sample_weight, shuffle=shuffle, seed=seed, initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch, resume_from=resume_from, epoch_in_one_call=epoch_in_one_call,
-            verbose=verbose,
+            augment=augment, verbose=verbose,
         )  # fmt: skip
         self._require_compiled("fit")
         run: Run = started(self, request)
         return run.finish()
 
+    @gc.arguments.checked
     def evaluate(
         self,
         x: Any,
@@ -245,12 +114,14 @@ class Trainable(gc.nn.Layer):
         batch_size: int = 256,
         sample_weight: Any = None,
         class_weight: ClassWeight = None,
+        metrics: Any = None,
     ) -> dict[str, float]:
         """The losses and metrics on examples that the model is not trained on; dropout and the like are off.
 
         Args:
             x, y, sample_weight, class_weight: as for `fit`.
             batch_size: examples in each call.
+            metrics: further ones, as for `compile`.
 
         Raises:
             GraphError, ShapeError, DTypeError, FeedError, ArgumentError: as `fit`.
@@ -263,8 +134,9 @@ class Trainable(gc.nn.Layer):
         {'loss': 1.0}
         """
         self._require_compiled("evaluate")
-        return evaluated(self, "evaluate", x, y, sample_weight, class_weight, batch_size)
+        return evaluated(self, "evaluate", x, y, sample_weight, class_weight, batch_size, metrics)
 
+    @gc.arguments.checked
     def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """The outputs for examples: an array, or a list or dict of them as the model has its outputs.
 
@@ -283,25 +155,7 @@ class Trainable(gc.nn.Layer):
         """
         return predicted(self, x, batch_size)
 
-    def predict_function(self, arrays: Sequence[np.ndarray] | None = None) -> gc.Function:
-        """The compiled function from the model's inputs to its outputs in inference.
-
-        Args:
-            arrays: inputs, for a model that does not know its own yet.
-
-        Raises:
-            GraphError: the model does not know its inputs, and there are no arrays.
-        """
-        if self.compiled:
-            return self.prepared("predict", arrays).predict
-        if self._prediction is None:
-            inputs = self.placeholders(arrays)
-            with gc.nn.inference() as carried:
-                outputs = self.apply(inputs)
-            name = f"{self.name}_predict".replace(".", "_")
-            self._prediction = gc.function(inputs, self.structured(outputs), updates=carried, name=name)
-        return self._prediction
-
+    @gc.arguments.checked
     def train_on_batch(
         self, x: Any, y: Any, *, sample_weight: Any = None, class_weight: ClassWeight = None
     ) -> dict[str, float]:
@@ -318,9 +172,10 @@ class Trainable(gc.nn.Layer):
         {'loss': 1.0}
         """
         self._require_compiled("train_on_batch")
-        steps = self.prepared("train_on_batch", self.preprocessed(x))
+        steps = self.prepared("train_on_batch", x)
         examples = read_examples("train_on_batch", self, steps, x, y, sample_weight, class_weight)
-        scores = Scores(steps.objective, len(steps.inputs))
+        scores = steps.batch_scores
+        scores.reset()
         scores.add(examples.arrays, steps.train(examples.labels)(*examples.arrays))
         return scores.result()
 
@@ -332,23 +187,9 @@ class Trainable(gc.nn.Layer):
         Raises:
             GraphError, ShapeError, DTypeError, FeedError, ArgumentError: as `fit`.
         """
-        steps = self.prepared("compare", self.preprocessed(x))
+        steps = self.prepared("compare", x)
         examples = read_examples("compare", self, steps, x, y, sample_weight)
         return gc.compare(steps.train(examples.labels), *examples.arrays)
-
-    def preprocessed(self, x: Any) -> list[Any]:
-        """The inputs as a flat list, each gone through the transformers of `preprocessing`.
-
-        Raises:
-            ArgumentError: another number of inputs; or transformers for several inputs.
-        """
-        values = flat("x", "input", x, self.input_names)
-        if self.preprocessing:
-            if len(values) != 1:
-                raise gc.ArgumentError(f"preprocessing is for models with one input, this one has {len(values)}")
-            for transformer in self.preprocessing:
-                values = [transformer.transform(values[0])]
-        return values
 
     # weights and files ------------------------------------------------------------------------------------------
 
@@ -381,13 +222,22 @@ class Trainable(gc.nn.Layer):
         for name, variable in variables.items():
             variable.assign(np.asarray(weights[name]))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, metadata: Mapping[str, Any] | None = None) -> None:
         """Write the model, with its weights and preprocessing, so that `gc.load(path).predict(x)` gives the same bits.
+
+        Args:
+            path: a folder, or a file that ends in `.gcm`.
+            metadata: JSON data by name, to be found in `gc.load(path).metadata`, such as the names of classes.
 
         Raises:
             GraphError: the model has not seen its inputs yet.
+            ArgumentError: the metadata is no JSON data, or names "model", "name" or "outputs", which are there anyway.
         """
-        gc.io.save(path, self)
+        parts = self.saved_parts()
+        for name in metadata or {}:
+            if name in parts.metadata:
+                raise gc.ArgumentError(f"save: the name {name!r} in metadata is taken", hint="choose another")
+        gc.io.save(path, dataclasses.replace(parts, metadata={**parts.metadata, **(metadata or {})}))
 
     def saved_parts(self) -> gc.io.Parts:
         """What `gc.save` writes: the function "predict", the variables, the preprocessing, and names.
@@ -399,6 +249,7 @@ class Trainable(gc.nn.Layer):
             functions={"predict": self.predict_function()},
             variables=self.variables,
             preprocessing=list(self.preprocessing),
+            target_preprocessing=list(self.target_preprocessing),
             metadata={"model": type(self).__name__, "name": self.name, "outputs": self.output_names},
         )
 

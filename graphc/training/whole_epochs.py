@@ -5,11 +5,11 @@ Invariant: rows come in the order in which the loop over steps would get them, a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from graphc.training.steps import Steps
-from graphc.training.streams import Examples, stream_of
+from graphc.training.streams import Batch, Examples, stream_of
 
 if TYPE_CHECKING:
     from graphc.training.run import Run
@@ -33,13 +33,14 @@ def whole_epochs(
             if epoch is not None and len(rows[0]) == full * batch_size:
                 stacks = [a.reshape(full, batch_size, *a.shape[1:]) for a in rows]
                 losses = run.scores.add_steps(stacks, epoch(*stacks))
+                parts: Sequence[Batch] = list(zip(*stacks))
             elif not drop_last:
-                losses = [run.scores.add(rows, step(*rows))]
+                losses, parts = [run.scores.add(rows, step(*rows))], [rows]
             else:
                 continue
-            for number, loss in enumerate(losses, run.batch):
+            for number, loss in enumerate(losses):
                 if loss != loss:
-                    raise run.not_a_number(number)
+                    raise run.not_a_number(run.batch + number, parts[number])
             run.batch += len(losses)
 
     return run_epoch

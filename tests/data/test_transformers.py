@@ -237,3 +237,48 @@ def test_words_and_characters():
     assert characters.inverse_transform(characters.transform(text)) == text
     again = gc.data.loaded_transformer(*gc.data.saved_transformer(characters))
     assert again.transform("held").tolist() == characters.transform("held").tolist()
+
+
+SCALERS = [gc.data.StandardScaler, gc.data.MinMaxScaler, gc.data.RobustScaler]
+
+
+@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize(("shape", "axis"), [((6, 3, 4, 5), (0, 2, 3)), ((6, 7, 3), (0, 1)), ((6, 4, 5, 3), (0, 1, 2))])
+def test_scaling_over_more_axes_is_that_of_the_moved_array(scaler, shape, axis):
+    x = np.random.default_rng(0).normal(size=shape)
+    x[0, ..., 0] = np.nan
+    (kept,) = set(range(len(shape))) - set(axis)
+    rows = np.moveaxis(x, kept, -1).reshape(-1, shape[kept])
+    expected = np.moveaxis(scaler().fit_transform(rows).reshape(*np.delete(shape, kept), shape[kept]), -1, kept)
+    made = scaler(axis=axis).fit(x)
+    found = made.transform(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(made.inverse_transform(found), x, rtol=1e-12, atol=1e-12)
+    np.testing.assert_array_equal(scaler.from_state(made.state()).transform(x), found)
+    more = np.concatenate([x, x], axis=axis[-1])  # any extent along an axis that was learned over
+    assert made.transform(more).shape == more.shape
+    with pytest.raises(gc.ShapeError, match="it learned samples of shape"):
+        made.transform(np.concatenate([x, x], axis=kept))
+
+
+@pytest.mark.parametrize("axis", [1, (1, 2), (0, -1), (0, 0), "0", (0, 1.5), True])
+def test_axes_that_are_none(axis):
+    with pytest.raises(gc.ArgumentError, match="StandardScaler: axis: "):
+        gc.data.StandardScaler(axis=axis)
+
+
+def test_an_axis_that_is_not_there():
+    with pytest.raises(gc.ShapeError, match=r"there is no axis 2 in an array of shape \(2, 2\)"):
+        gc.data.StandardScaler(axis=(0, 2)).fit([[1.0, 2.0], [3.0, 4.0]])
+
+
+def test_a_fixed_scale():
+    pixels = np.array([[0, 51, 255]], "uint8")
+    rescale = gc.data.Rescale(1 / 255, offset=-0.5)
+    found = rescale.transform(pixels)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[-0.5, -0.3, 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(rescale.inverse_transform(found), pixels, atol=1e-4)
+    assert gc.data.Rescale.from_state(rescale.state()).state() == rescale.state()
+    with pytest.raises(gc.ArgumentError, match="factor must not be 0"):
+        gc.data.Rescale(0)

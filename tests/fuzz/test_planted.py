@@ -201,7 +201,7 @@ BUGS = {
         wrong_rule("simplify", "wrong", "maximum", _order_of_zeros), "maximum", backend="numpy"
     ),
     "cse: attributes are not compared": bug(
-        attribute(cse, "_key", lambda key: lambda value: None), backend="numpy"
+        attribute(cse, "attributes_key", lambda key: lambda attrs: None), backend="numpy"
     ),
     "fuse: results in another order": bug(attribute(fuse, "unpack", _reversed_results)),
     # the plan and its memory

@@ -21,6 +21,7 @@ PACKAGES = {"graphc": "graphc", "graphc.passes": "passes", "graphc.backends": "b
 DOORS = {
     "graphc.errors": set(),
     "graphc.flags": {"graphc.errors"},
+    "graphc.arguments": {"graphc.errors", "graphc.ir"},
     "graphc.ir": {"graphc.errors"},
     "graphc.ops": {"graphc.errors", "graphc.ir"},
     "graphc.analysis": {"graphc.errors", "graphc.ir", "graphc.ops"},
@@ -39,7 +40,7 @@ DOORS = {
 #: The drivers and faces; they may import every room, and each other.
 DRIVERS = {
     "graphc", "graphc.__main__", "graphc.feed", "graphc.function", "graphc.inspect", "graphc.linalg",
-    "graphc.results", "graphc.session", "graphc.structure",
+    "graphc.results", "graphc.session", "graphc.strided", "graphc.structure",
 }  # fmt: skip
 #: `backends/__init__.py` is the one place that names the backends.
 EXCEPTIONS = {("graphc.backends", "graphc.backends.numpy"), ("graphc.backends", "graphc.backends.llvm")}

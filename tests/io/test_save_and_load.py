@@ -288,3 +288,36 @@ def test_a_deep_graph(tmp_path):
         y = y + 1.0
     gc.save(tmp_path / "m.gcm", gc.function([x], y, backend="numpy"))
     assert gc.load(tmp_path / "m.gcm", backend="numpy").predict(0.0) == 3_000.0
+
+
+def _net(tmp_path, backend="numpy"):
+    x = gc.placeholder(("batch", 2), "float32", name="x")
+    w = gc.variable(np.array([[1.0], [-2.0]], "float32"), name="w")
+    gc.save(tmp_path / "net", gc.function([x], {"y": x @ w, "twice": [2.0 * (x @ w)]}, backend="numpy", name="net"))
+    return gc.load(tmp_path / "net", backend="numpy")
+
+
+def test_a_loaded_model_runs_batch_by_batch(tmp_path):
+    model, x = _net(tmp_path), np.arange(10.0).reshape(5, 2)
+    whole, parts = model.predict(x), model.predict(x, batch_size=2)
+    np.testing.assert_array_equal(parts["y"], whole["y"])
+    np.testing.assert_array_equal(parts["twice"][0], whole["twice"][0])
+    np.testing.assert_array_equal(model.predict({"x": x})["y"], whole["y"])
+    with pytest.raises(gc.ArgumentError, match="batch_size must be a whole number >= 1, not 0"):
+        model.predict(x, batch_size=0)
+
+
+def test_a_loaded_model_tells_of_itself(tmp_path):
+    model = _net(tmp_path)
+    assert {name: (t.shape[1:], t.dtype.name) for name, t in model.inputs.items()} == {"x": ((2,), "float32")}
+    assert "net(x: f32[batch,2])" in model.summary()
+    assert model.summary().endswith("2 numbers in 1 variables")
+
+
+def test_errors_of_a_loaded_model_name_no_unknown_line(tmp_path):
+    model = _net(tmp_path)
+    with pytest.raises(gc.ShapeError, match=r"must have shape f32\[batch,2\], .*\(2,\)(\n.*)*hint: one example x is"):
+        model.predict(np.zeros(2))
+    with pytest.raises(gc.GraphcError) as caught:
+        model.predict(np.zeros((3, 5)))
+    assert "unknown" not in str(caught.value)

@@ -62,10 +62,10 @@ def test_a_refused_batch_leaves_no_trace():
 
 def test_refusals():
     metrics = gc.metrics
-    fits = r"(?s)y_true of shape \(3,\) does not fit y_pred of shape \(3, 1\).*hint"
+    fits = r"(?s)y_true of shape \(3,\) does not fit y_pred of shape \(4, 1\).*hint"
     for metric in map(metrics.get, ("accuracy", "mean_squared_error", "precision", "auc", "log_loss", "r2")):
         with pytest.raises(gc.ShapeError, match=fits):
-            metric.update(np.zeros(3), np.zeros((3, 1)))
+            metric.update(np.zeros(3), np.zeros((4, 1)))
     for act, error, message in (
         (lambda: metrics.get("acuracy"), gc.ArgumentError, "did you mean 'accuracy'"),
         (lambda: metrics.get("f1", averge="macro"), gc.ArgumentError, "did you mean 'average'"),
@@ -90,3 +90,19 @@ def test_refusals():
     ):
         with pytest.raises(error, match=r"(?s)" + message):
             act()
+
+
+@pytest.mark.parametrize("name", ["accuracy", "rmse", "precision", "confusion_matrix", "auc", "log_loss", "r2"])
+@pytest.mark.parametrize(("labels", "scores"), [((4,), (4, 1)), ((4, 1), (4,)), ((4, 1), (4, 1))])
+def test_a_column_and_a_row_stand_for_each_other(name, labels, scores):
+    y, p = np.array([0, 1, 1, 0]), np.array([0.25, 0.75, 0.5, 0.625])
+    flat, shaped = gc.metrics.get(name), gc.metrics.get(name)
+    flat.update(y, p, sample_weight=[1, 2, 3, 4])
+    shaped.update(y.reshape(labels), p.reshape(scores), sample_weight=[1, 2, 3, 4])
+    np.testing.assert_allclose(shaped.result(), flat.result())
+
+
+def test_a_column_of_classes():
+    metric = gc.metrics.ConfusionMatrix()
+    metric.update([[0], [1], [2]], np.eye(3))
+    assert metric.result().tolist() == np.eye(3).tolist()

@@ -267,3 +267,42 @@ def test_against_torch():
     ]  # fmt: skip
     for found, wanted in pairs:
         np.testing.assert_allclose(value(found), wanted.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["binary_crossentropy", "categorical_crossentropy", "kl_divergence", "log_loss"])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_logits_are_no_probabilities(name, activation):
+    layer = gc.nn.Dense(3, activation, name="out")
+    scores = layer(gc.nn.Input((4,)))
+    with pytest.raises(gc.ArgumentError, match=r"must be probabilities, but is the result of a layer.*\n") as caught:
+        gc.nn.losses.get(name)(gc.placeholder(scores.shape, "float32"), scores)
+    assert "y_pred: " in str(caught.value) and ", out" in str(caught.value)
+
+
+def test_class_indices_with_logits():
+    scores, labels = gc.nn.Dense(3)(gc.nn.Input((4,))), gc.placeholder(("batch",), "int64")
+    hint = "activation 'softmax', or take the loss 'sparse_categorical_crossentropy_from_logits'"
+    with pytest.raises(gc.ArgumentError, match=hint):
+        gc.nn.losses.sparse_categorical_crossentropy(labels, scores)
+    loss = gc.nn.losses.get("sparse_categorical_crossentropy_from_logits")
+    assert loss(labels, scores).type == gc.placeholder((), "float32").type
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        gc.softmax,
+        lambda z: gc.softmax(z) * 0.9 + 0.05,
+        lambda z: gc.exp(z) / gc.sum(gc.exp(z), axis=-1, keepdims=True),
+        lambda z: gc.clip(z, 0.0, 1.0),
+        lambda z: gc.reshape(gc.sigmoid(z), (-1, 3)),
+    ],
+)
+def test_what_may_be_probabilities_is_taken(make):
+    p = make(gc.nn.Dense(3)(gc.nn.Input((4,))))
+    gc.nn.losses.binary_crossentropy(gc.zeros_like(p), p)
+
+
+def test_a_loss_without_logits_has_no_such_name():
+    with pytest.raises(gc.ArgumentError, match="'from_logits' is no option of mean_squared_error"):
+        gc.nn.losses.get("mse_from_logits")

@@ -81,7 +81,7 @@ def test_the_shape_of_an_example_is_known_after_the_first_call():
         ({"validation_data": X}, r"must be \(x, y\)"),
         ({"epochs": -1}, "epochs must be a whole number >= 0"),
         ({"batch_size": 0}, "batch_size must be a whole number >= 1"),
-        ({"verbose": 3}, "verbose is 0, 1 or 2"),
+        ({"verbose": -3}, "verbose is a whole number"),
         ({"callbacks": [print]}, "is no callback"),
         ({"callbacks": [gc.training.EarlyStopping]}, "make an instance of it"),
         ({"sample_weight": -np.ones(10)}, "sample_weight holds a number that is negative"),
@@ -148,3 +148,59 @@ def test_several_outputs():
         model.fit(X, {"a": Y}, verbose=0)
     with pytest.raises(gc.ArgumentError, match="class_weight is for models with one output"):
         model.fit(X, [Y, Y], class_weight={0: 1.0}, verbose=0)
+
+
+@pytest.mark.parametrize("one_call", [False, True])
+def test_nan_in_the_data_is_named(one_call):
+    x, y = np.zeros((10, 3)), np.zeros(10)
+    x[4, 1] = np.nan
+    with pytest.raises(gc.CheckError, match=r"loss is nan in epoch 1, step 2: x holds NaN\n  hint: .*gc.data.Imputer"):
+        net(loss="mse").fit(x, y, batch_size=4, shuffle=False, epoch_in_one_call=one_call, verbose=0)
+    y[9] = np.nan
+    with pytest.raises(gc.CheckError, match="step 3: y holds NaN"):
+        net(loss="mse").fit(X, y, batch_size=4, shuffle=False, epoch_in_one_call=one_call, verbose=0)
+
+
+def three_classes(loss="sparse_categorical_crossentropy", activation="softmax"):
+    model = gc.Sequential([gc.nn.Dense(3, activation, name="out")], name="net")
+    model.compile("adam", loss=loss, backend="numpy")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("labels", "text"),
+    [
+        ([0, 8], "y holds the label 8, but the model has 3 classes\n  hint: labels are whole numbers from 0 to 2$"),
+        ([0, -1], "y holds the label -1, but the model has 3 classes"),
+        ([1, 3], "y holds the label 3, but the model has 3 classes\n  hint: .* from 0 to 2; y - 1 has these"),
+    ],
+)
+def test_labels_that_are_no_classes(labels, text):
+    for call in ("fit", "evaluate", "train_on_batch"):
+        with pytest.raises(gc.ArgumentError, match=f"{call}: {text}"):
+            getattr(three_classes(), call)(X[:2], labels)
+
+
+def test_logits_are_refused_where_probabilities_are_wanted():
+    with pytest.raises(gc.ArgumentError, match="y_pred must be probabilities") as caught:
+        three_classes(activation=None).fit(X, Y, verbose=0)
+    assert "sparse_categorical_crossentropy_from_logits" in caught.value.hint
+    assert three_classes("sparse_categorical_crossentropy_from_logits", None).fit(X, Y, verbose=0)["loss"][0] > 0
+
+
+def test_a_single_example_gets_a_hint():
+    model = gc.Sequential([gc.nn.Input((3,)), gc.nn.Dense(1)])
+    with pytest.raises(gc.ShapeError, match=r"takes arrays of shape \(rows, 3\), .*\(3,\)(\n.*)*x\[None\]"):
+        model.predict(np.zeros(3))
+
+
+def test_augment_needs_arrays_and_steps():
+    augment = gc.data.Augmentation([gc.data.Flip()])
+    for options, text in (
+        ({"augment": 3}, "augment is a gc.data.Augmentation, not 3"),
+        ({"augment": augment, "epoch_in_one_call": True}, "with epoch_in_one_call there are none"),
+    ):
+        with pytest.raises(gc.ArgumentError, match=text):
+            net().fit(X, Y, **options)
+    with pytest.raises(gc.ArgumentError, match="augment needs arrays"):
+        net().fit(gc.data.from_arrays(X, Y).batch(2), augment=augment)

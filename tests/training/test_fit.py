@@ -237,3 +237,30 @@ def test_a_small_convolutional_net_learns_digits(digits, backend):
     model.compile(gc.optim.Adam(0.01), "sparse_categorical_crossentropy", metrics, backend=backend)
     history = model.fit(x, y, epochs=10, batch_size=32, validation_split=0.1, verbose=0)
     assert history["accuracy"][-1] > 0.95 and history["val_f1"][-1] > 0.8 and model.step.compilations == 1
+
+
+def test_augmented_training_is_that_of_an_augmented_stream(same_bits):
+    x, y = np.random.default_rng(0).random((20, 1, 4, 4)).astype("float32"), np.arange(20) % 2
+    augment = gc.data.Augmentation([gc.data.Flip(), gc.data.Noise(0.1)], seed=3)
+
+    def net():
+        gc.nn.reset_names()
+        model = gc.Sequential([gc.nn.Flatten(), gc.nn.Dense(1, "sigmoid")])
+        model.compile("sgd", loss="binary_crossentropy", backend="numpy")
+        return model
+
+    plain, changed, streamed = net(), net(), net()
+    plain.fit(x, y, epochs=2, batch_size=8, verbose=0)
+    changed.fit(x, y, epochs=2, batch_size=8, augment=augment, verbose=0)
+    rows = gc.data.from_arrays(x, y).shuffle(seed=0).batch(8)
+    streamed.fit(rows.map(augment, indexed=True), epochs=2, verbose=0)
+    same_bits(changed, streamed)
+    assert any((a != b).any() for a, b in zip(plain.get_weights().values(), changed.get_weights().values()))
+
+
+def test_further_metrics_of_one_evaluation(classifier, cancer):
+    model = classifier(metrics=["accuracy"])
+    model.fit(*cancer, verbose=0)
+    more = model.evaluate(*cancer, metrics=["auc", gc.metrics.F1(name="mine")])
+    assert list(more) == ["loss", "accuracy", "auc", "mine"]
+    assert list(model.evaluate(*cancer)) == ["loss", "accuracy"]

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import sys
 
 import pytest
@@ -24,7 +25,7 @@ def steady_clock(monkeypatch):
     """A clock that gains a quarter of a second at each look."""
     ticks = itertools.count()
     for kind in (progress.EpochLines, progress.EpochBar):
-        monkeypatch.setattr(kind.__init__, "__defaults__", (lambda: next(ticks) / 4,))
+        monkeypatch.setattr(kind.__init__, "__defaults__", (lambda: next(ticks) / 4, *kind.__init__.__defaults__[1:]))
 
 
 GOLDEN = """\
@@ -38,6 +39,29 @@ epoch 3/3: loss 0.0751, mae 0.2335, val_loss 0.0506, val_mae 0.1843, 8 steps/s, 
 def test_lines_where_the_output_is_no_terminal(steady_clock, capsys, verbose):
     line().fit(X, Y, epochs=3, batch_size=2, validation_data=(X, Y), shuffle=False, verbose=verbose)
     assert capsys.readouterr().out == GOLDEN
+
+
+def test_a_line_for_every_third_epoch_and_the_first_and_last(capsys):
+    line().fit(X, Y, epochs=8, verbose=3)
+    shown = [text.partition(":")[0] for text in capsys.readouterr().out.splitlines()]
+    assert shown == ["epoch 1/8", "epoch 3/8", "epoch 6/8", "epoch 8/8"]
+
+
+@pytest.mark.parametrize("verbose", [-1, 0.5, "loud"])
+def test_other_values_of_verbose(verbose):
+    with pytest.raises(gc.ArgumentError, match="verbose is a whole number from 0 on"):
+        line().fit(X, Y, verbose=verbose)
+
+
+def test_a_narrow_terminal(steady_clock, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "50")
+    line().fit(X, Y, epochs=2, batch_size=1, validation_data=(X, Y), shuffle=False, verbose=1)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert max(map(len, re.split(r"[\r\n]", shown))) <= 50
+    assert ", mae" in shown and "val_mae" in shown
 
 
 def test_silence(capsys):

@@ -62,7 +62,7 @@ def product_kernel(work: Correlation, shape: Blocking, target: Target) -> Kernel
         scratch = scratch + count * (shape.height * shape.panel_step)
     weight = shape.height * (work.width + 6) * (panel_lines(work) // work.phase_count + 1) * 5 // (2 * shape.lanes)
     split = Split((work.groups, work.phase_count, blocks), 1, weight)
-    return Kernel(b, (*work.sizes, count, blocks), scratch, helpers=body.helpers, split=split)
+    return Kernel(b, (*work.sizes, count, blocks), scratch, helpers=body.helpers, split=split, is_product=True)
 
 
 class _Body(Rows):

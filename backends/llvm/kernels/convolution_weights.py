@@ -154,7 +154,7 @@ def _weighing_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
     pixels = dims.floordiv(work.lines, _BLOCKS) * work.counts[-1] + 1
     weight = pixels * (work.depth + 4) * shape.columns * 5 // (2 * shape.lanes)
     split = Split((work.blocks, work.groups, work.panels(shape), work.taps), 1, weight)
-    return Kernel(b, work.sizes(shape), helpers=body.helpers, split=split)
+    return Kernel(b, work.sizes(shape), helpers=body.helpers, split=split, is_product=True)
 
 
 class _Body:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphc.backends.llvm.emitter import EXACT, Builder, Value, element_bytes, lanes_of, memory_type, vector
-from graphc.backends.llvm.kernel import Kernel, named_by_content
+from graphc.backends.llvm.kernel import Kernel, named_by_content, remembered
 from graphc.backends.llvm.kernels.packing import load_some, mask_below
 from graphc.backends.llvm.kernels.product import Product, Run
 from graphc.backends.llvm.target import Target
@@ -75,6 +75,7 @@ def dots_kernel(product: Product, target: Target) -> Kernel:
     return Kernel(b, product.sizes, scratch, split=split)
 
 
+@remembered
 def dot_lines(dtype: np.dtype, target: Target) -> Builder:
     """A function `(x, y, c, c_step, m, k, n)`: c = x @ y.T for m rows of x and n lines of y, all of k elements.
 

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 
 from graphc.analysis.loops import LoopDim, Mapped, Nest, folds, index_operand, operand_positions
 from graphc.backends.llvm.kernels.loop_frames import Leveled
-from graphc.backends.llvm.kernels.loop_values import Index, Values
+from graphc.backends.llvm.kernels.loop_memory import Index
+from graphc.backends.llvm.kernels.loop_values import Values
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphc.analysis.loops import ELEMENTARY, EXPENSIVE, LoopDim, Mapped, Nest, Position, folds
+from graphc.backends.llvm.kernels.part_copies import MASKED_BITS
 from graphc.backends.llvm.target import Target
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
@@ -20,18 +21,32 @@ from graphc.ir.tensor import Tensor
 
 #: Loops of so few turns, and rows of so few elements that are folded, leave most lanes of a vector empty.
 SHORT, SHORT_ROW = 6, 16
+#: Rows of at most so many vectors are short.
+SHORT_VECTORS = 8
+#: So many elements lie in the second-level cache, where it does not matter that a sweep for each vector reads them.
+FEW_TURNS = 1 << 16
 #: Bodies with more arithmetic than this keep more values alive than wide vectors leave registers for.
 HEAVY = 24
 #: Bodies with more calls of elementary functions than this hold them as functions rather than in line: the
-#: time to compile grows faster than the length of a loop, and calls cost a body of this length little.
-INLINE_FUNCTIONS = 6
+#: time to compile grows faster than the length of a loop. The cell of an LSTM with its gradient has 8.
+INLINE_FUNCTIONS = 8
 
 
 def reads_in_place(body: Graph, parameter: Tensor) -> bool:
     """Whether a body may write a result over this operand: each element is read only where it is written."""
-    members = [t for t in body.tensors if t not in body.inputs]
+    given = set(body.inputs)
+    members = [t for t in body.tensors if t not in given]
     nest = Nest.of(body.outputs, members)
-    return not nest.reduced and all(stands_at(at, nest.dims) for at in nest.positions[parameter])
+    positions = nest.positions[parameter]
+    if not nest.reduced:
+        return all(stands_at(at, nest.dims) for at in positions)
+    # One result that is made when all is folded, as the new value of a bias; what is folded does not need the old one.
+    (result, *others), needed = body.outputs, {parameter}
+    for tensor in members:
+        if not needed.isdisjoint(tensor.inputs):
+            needed.add(tensor)
+    late = not others and not nest.is_full(result) and not any(folds(t) for t in members if t in needed)
+    return late and not folds(result) and all(stands_at(at, nest.kept) for at in positions)
 
 
 class LoopShape:
@@ -42,6 +57,9 @@ class LoopShape:
         by_rows: whether vectors run along a reduced loop, else along a kept one.
         crosswise: the kept loop that vectors run along because those inside it are too short; else nothing.
         lanes: elements of a vector.
+        masks_tails: whether vectors are read and written under a mask, and columns are folded in registers. The
+            rest of a row, shorter than a vector, goes by way of the stack otherwise, and columns are folded in memory:
+            it takes longer, but nothing from rows that are long, nor from columns that are read once.
         stages: the reductions, in sweeps.
         full: the results that have an element for each turn of all loops.
         spills: dear values that stand in a full result's row until that is computed.
@@ -63,6 +81,7 @@ class LoopShape:
         self.by_rows = bool(self.reduced) and (self.groups[-1][0] in self.nest.reduced or self._keeps_little())
         self.crosswise = self._crosswise()
         self.lanes = self._lanes(target)
+        self.masks_tails = self._masks_tails(target)
         self.stages = self._stages()
         self.full = [t for t in body.outputs if self.nest.is_full(t)] if self.nest.reduced else list(body.outputs)
         self.spills = self._spills() if self.by_rows and not self.crosswise else {}
@@ -77,6 +96,17 @@ class LoopShape:
         while lanes > 1 and all(isinstance(s, int) for s in inner) and lanes // 2 >= np.prod(inner):  # type: ignore[arg-type]
             lanes //= 2
         return lanes
+
+    def _masks_tails(self, target: Target) -> bool:
+        """Whether rows are known as so short that their ends matter, and registers have masks."""
+        if self.lanes == 1 or target.vector_bits < MASKED_BITS:
+            return False
+        turns = _turns([self.crosswise or (self.reduced[-1] if self.by_rows else self.groups[-1])])
+        if not isinstance(turns, int) or turns > SHORT_VECTORS * self.lanes:
+            return False
+        all_turns = _turns(self.groups)
+        in_registers = self.reduced and not self.by_rows and isinstance(all_turns, int) and all_turns <= FEW_TURNS
+        return turns % self.lanes != 0 or bool(in_registers)
 
     def _keeps_little(self) -> bool:
         """Whether the loops inside the last reduced one are too short for vectors: they go outside then."""

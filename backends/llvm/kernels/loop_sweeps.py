@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from graphc.analysis.loops import LoopDim, Position
 from graphc.backends.llvm.emitter import Builder, Operand, Value
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
+from graphc.backends.llvm.kernels.loop_memory import ABSORBED, ZERO, Absorbed, Array, At, Index, VectorLoop
 from graphc.backends.llvm.kernels.loop_shape import LoopShape, extents_of
-from graphc.backends.llvm.kernels.loop_values import ABSORBED, ZERO, Absorbed, Array, At, Index, Values, VectorLoop
+from graphc.backends.llvm.kernels.loop_values import Values
+from graphc.backends.llvm.kernels.part_copies import copy_some
 from graphc.backends.llvm.target import Target
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
@@ -52,6 +54,7 @@ class Sweeps(LoopShape):
         self.values = Values(
             b, self.frames, {size: b.param(f"size{i}") for i, size in enumerate(sizes)}, arrays, self.lanes,
             b.param("error") if self.fallible else None, self._outlined(),
+            masks_tails=self.masks_tails,
         )  # fmt: skip
         self.outputs = {
             t: Array(Leveled(b.param(f"out{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.outputs)
@@ -120,9 +123,9 @@ class Sweeps(LoopShape):
                 inner.next(*self._inside(loop, inner.carried, body))
             if loop.stores:
                 with b.if_(b.and_(tail, b.icmp("ne", left, 0))):
-                    for buffer, address, size in loop.stores:
-                        end = b.offset(Value("ptr", address.name), b.mul(full, size))
-                        b.memcpy(end, buffer, b.mul(left, size))
+                    for buffer, address, element in loop.stores:
+                        end = b.gep(Value("ptr", address.name), full, element)
+                        copy_some(b, element, lanes, buffer, end, left)
             phase.next(*inner.results)
         return phase.results
 

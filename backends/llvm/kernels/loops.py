@@ -36,9 +36,9 @@ from graphc.backends.llvm.emitter import EXACT, Value, register_type, vector
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_checks import check_without_turns
 from graphc.backends.llvm.kernels.loop_frames import Leveled
+from graphc.backends.llvm.kernels.loop_memory import ALONG, ZERO, Array, Index, VectorLoop
 from graphc.backends.llvm.kernels.loop_shape import extents_of
 from graphc.backends.llvm.kernels.loop_sweeps import Sweeps
-from graphc.backends.llvm.kernels.loop_values import ALONG, ZERO, Array, Index, VectorLoop
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
@@ -285,6 +285,10 @@ class LoopKernel(Sweeps):
         rows = [self._row(r) for r in stage]
         inner = self.kept[-1]
         extent = self._span(inner)
+        if self.masks_tails:
+            self._reduce_short_columns(stage, rows)
+            values.rows.update(zip(stage, rows))
+            return
 
         def clear(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
             for reduction, row in zip(stage, rows):
@@ -309,6 +313,30 @@ class LoopKernel(Sweeps):
 
             self._vectors(extent, (), body)
         values.rows.update(zip(stage, rows))
+
+    def _reduce_short_columns(self, stage: Sequence[Tensor], rows: Sequence[Array]) -> None:
+        """Accumulate each vector of columns in registers, over all rows; in the same order as in memory."""
+        inner, frames = self.kept[-1], self.frames
+
+        def fold(loops: Sequence[list[LoopDim]], totals: Sequence[Value]) -> Sequence[Value]:
+            if not loops:
+                operands = [self.values.value(r.inputs[0], self._operand_at(r)) for r in stage]
+                elements = [frames.splat(operand, self.lanes).value for operand in operands]
+                return [self._combine(r, total, x) for r, total, x in zip(stage, totals, elements)]
+            first, stop = self._bounds(loops[0])
+            with frames.loop(first.value, stop, 1, totals) as loop:
+                self._set_index(loops[0], Index(Leveled(loop.index, frames.depth)))
+                loop.next(*fold(loops[1:], loop.carried))
+            return loop.results
+
+        def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
+            self._set_index(inner, Index(self.first, 1))
+            totals = fold(self.reduced, [self._identity(r, self.lanes) for r in stage])
+            for row, total in zip(rows, totals):
+                self.values.store(row, (ALONG,), Leveled(total, loop.level))
+            return ()
+
+        self._vectors(self._span(inner), (), body)
 
     def _row(self, reduction: Tensor) -> Array:
         """Where a reduction's results for one turn of the outer loops stand: its own output, or scratch."""

@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from graphc.backends.llvm.emitter import Builder, Value
-from graphc.backends.llvm.kernel import Kernel
+from graphc.backends.llvm.kernel import Kernel, remembered
 from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, suits_dots
 from graphc.backends.llvm.kernels.integer_matmul import integer_matmul_kernel
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
@@ -73,8 +73,18 @@ def matmul_kernel(
         transpose_x, transpose_y: the buffer holds the transpose of the last two axes.
         target: the machine; by default this one.
     """
-    product = canonical(x, y, result, transpose_x, transpose_y)
-    machine = target or host_target()
+    return _product_kernel(canonical(x, y, result, transpose_x, transpose_y), target or host_target())
+
+
+def build_matmul(tensor: Tensor) -> Kernel:
+    """The kernel of a `matmul` tensor."""
+    x, y = tensor.inputs
+    return matmul_kernel(x.tensor_type, y.tensor_type, tensor.tensor_type)
+
+
+@remembered
+def _product_kernel(product: Product, machine: Target) -> Kernel:
+    """The kernel of a product; layers that are alike share it."""
     if product.dtype.kind != "f":
         return integer_matmul_kernel(product, machine)
     if suits_row_product(product):
@@ -83,12 +93,6 @@ def matmul_kernel(
         return dots_kernel(product, machine)
     shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
     return blocked_kernel(product, shape, machine)
-
-
-def build_matmul(tensor: Tensor) -> Kernel:
-    """The kernel of a `matmul` tensor."""
-    x, y = tensor.inputs
-    return matmul_kernel(x.tensor_type, y.tensor_type, tensor.tensor_type)
 
 
 def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
@@ -101,7 +105,7 @@ def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
     blocks = -(-product.n // shape.width), -(-product.m // shape.height)
     sizes = (*product.sizes, shape.width, shape.height)
     split = product.split(blocks, _weight(product, shape))
-    return Kernel(b, sizes, scratch, helpers=body.helpers, split=split)
+    return Kernel(b, sizes, scratch, helpers=body.helpers, split=split, is_product=True)
 
 
 def _weight(product: Product, shape: Blocking) -> Size:

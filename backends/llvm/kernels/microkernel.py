@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 
 from graphc.backends.llvm.emitter import Builder, element_bytes, memory_type, vector
-from graphc.backends.llvm.kernel import named_by_content
+from graphc.backends.llvm.kernel import named_by_content, remembered
 from graphc.backends.llvm.target import Target
 from graphc.ir.dims import Size
 
@@ -152,6 +152,7 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)
 
 
+@remembered
 def tile(shape: Blocking, rows: int, target: Target) -> Builder:
     """A function for one tile of `rows` rows: `c = base + a @ b`.
 

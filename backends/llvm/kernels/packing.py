@@ -15,7 +15,7 @@ written in whole vectors, zeros (or, transposed, repetitions) where the operand 
 from __future__ import annotations
 
 from graphc.backends.llvm.emitter import Builder, Value, vector
-from graphc.backends.llvm.kernel import named_by_content
+from graphc.backends.llvm.kernel import named_by_content, remembered
 from graphc.backends.llvm.kernels.microkernel import Blocking
 from graphc.backends.llvm.target import Target
 
@@ -35,6 +35,7 @@ def copy_y(shape: Blocking, target: Target, *, transposed: bool) -> Builder:
     return pack_transposed(shape, target) if transposed else pack_lines(shape, shape.vectors, target)
 
 
+@remembered
 def pack_lines(shape: Blocking, vectors: int, target: Target) -> Builder:
     """A function `(source, source_step, copy, width, k)`: k lines of `width <= vectors * lanes` elements."""
     b = Builder(
@@ -57,6 +58,7 @@ def pack_lines(shape: Blocking, vectors: int, target: Target) -> Builder:
     return named_by_content(b)
 
 
+@remembered
 def copy_rows(shape: Blocking, target: Target) -> Builder:
     """A function `(source, source_step, copy, rows, k)`: lines of k elements, then `row_step` bytes apart."""
     b = Builder(
@@ -81,6 +83,7 @@ def copy_rows(shape: Blocking, target: Target) -> Builder:
     return named_by_content(b)
 
 
+@remembered
 def pack_transposed(shape: Blocking, target: Target) -> Builder:
     """A function `(source, source_step, copy, width, k)`: `width` lines of k elements become k lines.
 
@@ -136,6 +139,7 @@ def transposed(b: Builder, rows: list[Value]) -> list[Value]:
     return rows
 
 
+@remembered
 def add_lines(shape: Blocking, target: Target) -> Builder:
     """A function `(tile, c, c_step, base, base_step, rows, width)`: `c = base + tile` for `width` columns."""
     b = Builder(

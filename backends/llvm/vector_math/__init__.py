@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphc.backends.llvm.emitter import Value
+from graphc.backends.llvm.vector_math.error_function import erf, erfc
 from graphc.backends.llvm.vector_math.exponential import exp, exp2, expm1, logaddexp, sigmoid, softplus
 from graphc.backends.llvm.vector_math.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from graphc.backends.llvm.vector_math.lanes import per_lane
@@ -30,7 +31,8 @@ from graphc.backends.llvm.vector_math.ordinary import (
     sqrt,
     trunc,
 )
-from graphc.backends.llvm.vector_math.special import cbrt, erf, erfc, hypot, pow
+from graphc.backends.llvm.vector_math.power import pow
+from graphc.backends.llvm.vector_math.roots import cbrt, hypot
 from graphc.backends.llvm.vector_math.trigonometric import acos, asin, atan, atan2, cos, sin, tan
 
 FUNCTIONS: Mapping[str, Callable[..., Value]] = {

@@ -19,6 +19,7 @@ from graphc.backends.llvm.vector_math.formats import (
     polynomial,
     power_of_two,
     round_by_magic,
+    times_power_of_two,
     two_sum,
 )
 from graphc.backends.llvm.vector_math.logarithm import log1p
@@ -49,7 +50,7 @@ def _reduced(b: Builder, x: Value) -> tuple[Value, Value, Value]:
     return r, b.fsub(b.fsub(first, r), second), total
 
 
-def _scaled(b: Builder, p: Value, total: Value, lowered: int) -> Value:
+def scaled(b: Builder, p: Value, total: Value, lowered: int) -> Value:
     """p * 2^(n - lowered) in two steps, rounded once."""
     fmt = format_of(p)
     n = b.sub(b.bits(total), fmt.magic_bits - _OFFSET + lowered)
@@ -60,27 +61,46 @@ def _scaled(b: Builder, p: Value, total: Value, lowered: int) -> Value:
     return b.fmul(b.fmul(p, first), second)
 
 
+def _significand(b: Builder, x: Value) -> tuple[Value, Value]:
+    """(p, t): e^x = 2^n p, where t holds n."""
+    element = format_of(x).element
+    high, low = LN2[element]
+    n, total = round_by_magic(b, x, LOG2_E)
+    r = b.fma(n, -low, b.fma(n, -high, x))
+    q = polynomial(b, r, coefficients.EXP[element])
+    return b.fadd(b.fma(q, b.fmul(r, r), r), 1.0), total
+
+
 @exact
 def exp(b: Builder, x: Value) -> Value:
     """e^x."""
-    fmt = format_of(x)
-    x = clamp(b, x, *_EXP_RANGE[fmt.element])
-    high, low = LN2[fmt.element]
-    n, total = round_by_magic(b, x, LOG2_E)
-    r = b.fma(n, -low, b.fma(n, -high, x))
-    q = polynomial(b, r, coefficients.EXP[fmt.element])
-    p = b.fadd(b.fma(q, b.fmul(r, r), r), 1.0)
-    return _scaled(b, p, total, 0)
+    p, total = _significand(b, clamp(b, x, *_EXP_RANGE[format_of(x).element]))
+    return scaled(b, p, total, 0)
 
 
-def half_exp_parts(b: Builder, x: Value) -> tuple[Value, Value]:
-    """(high, low): e^x / 2 without overflowing on the way, to about an eighth ULP: sums are made of it."""
+def exp_parts(b: Builder, x: Value) -> tuple[Value, Value, Value]:
+    """(p, lost, t): e^x = 2^n (p + lost) to about an eighth ULP, where t holds n; p is between 0.7 and 1.42."""
     fmt = format_of(x)
     r, error, total = _reduced(b, clamp(b, x, *_EXP_RANGE[fmt.element]))
     q = polynomial(b, r, coefficients.EXP[fmt.element])
     whole, lost = two_sum(b, constant(x.type, 1.0), r)
     p, lost = two_sum(b, whole, b.fadd(b.fma(q, b.fmul(r, r), error), lost))
-    return _scaled(b, p, total, 1), _scaled(b, lost, total, 1)
+    return p, lost, total
+
+
+def quarter_exp_parts(b: Builder, x: Value) -> tuple[Value, Value]:
+    """(high, low): e^x / 4 for x >= 0, to about an eighth ULP: sums that overflow no earlier are made of it.
+
+    Where high is infinite, low is nothing to go by.
+    """
+    p, lost, total = exp_parts(b, x)
+    scale = power_of_two(b, b.sub(b.bits(total), format_of(x).magic_bits + 2))
+    return b.fmul(p, scale), b.fmul(lost, scale)
+
+
+def normal_exp(b: Builder, x: Value) -> Value:
+    """e^x where that is a normal number, in fewer instructions."""
+    return times_power_of_two(b, *_significand(b, x))
 
 
 @exact
@@ -93,7 +113,7 @@ def exp2(b: Builder, x: Value) -> Value:
     first, *others = coefficients.EXP2[fmt.element]
     q = polynomial(b, r, others)
     p = b.fadd(b.fma(q, b.fmul(r, r), b.fmul(r, first)), 1.0)
-    return _scaled(b, p, total, 0)
+    return scaled(b, p, total, 0)
 
 
 @exact
@@ -118,9 +138,14 @@ def expm1(b: Builder, x: Value) -> Value:
 
 @exact
 def sigmoid(b: Builder, x: Value) -> Value:
-    """1 / (1 + e^-x), through e^-abs(x), which cannot overflow and keeps the small results exact."""
+    """1 / (1 + e^-x), through e^-abs(x), which cannot overflow and keeps the small results exact.
+
+    The quotient is the same for x and -x, both of which a gradient needs: it is written so that LLVM's code
+    generator makes it once.
+    """
     e = exp(b, b.fneg(b.fabs(x)))
-    return b.fdiv(b.select(b.fcmp("olt", x, 0.0), e, 1.0), b.fadd(e, 1.0))
+    quotient = b.fdiv(1.0, b.fadd(e, 1.0))
+    return b.select(b.fcmp("olt", x, 0.0), b.fmul(e, quotient), quotient)
 
 
 @exact

@@ -66,6 +66,28 @@ def erfc_variable(t: float) -> mpf:
     return (mpf(t) - mpf("2.5")) / (mpf(t) + mpf("2.5"))
 
 
+def scaled_erfc_tail(centre: mpf) -> Callable[[mpf], mpf]:
+    """P with erfc(t) = exp(-t^2) r P(r - centre) for r = 1 / (t + 2)."""
+
+    def scaled(u: mpf) -> mpf:
+        r = u + centre
+        t = 1 / r - 2
+        return mp.erfc(t) * mp.exp(t * t) / r
+
+    return scaled
+
+
+def log2_ratio(terms: int) -> Callable[[mpf], mpf]:
+    """P with log2((1+s)/(1-s)) = the first ``terms`` terms of its series in s + s^(2 terms + 1) P(s^2)."""
+
+    def remainder(z: mpf) -> mpf:
+        s = mp.sqrt(z)
+        series = sum(z**k / (2 * k + 1) for k in range(terms))
+        return (mp.log((1 + s) / (1 - s)) / (2 * s) - series) / z**terms * 2 / mp.log(2)
+
+    return remainder
+
+
 HALF_LN2 = mp.log(2) / 2 * mpf("1.0005")
 LOG_END = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
 QUARTER = (mp.pi / 4 * mpf("1.001")) ** 2
@@ -119,9 +141,29 @@ FITS = {
         "erfc(t) exp(t^2) in w, t = 2.5 (1+w) / (1-w), 1 <= t <= 6",
         scaled_erfc, erfc_variable(0.999), erfc_variable(6.01), 9, 17,
     ),
+    "ERFC_TAIL_TO_10": Fit(
+        "erfc(t) exp(t^2) / r in r - 231/1024, r = 1 / (t + 2), 27/32 <= t <= 10.3",
+        scaled_erfc_tail(mpf(231) / 1024), 1 / mpf("12.3") - mpf(231) / 1024, 1 / mpf("2.84") - mpf(231) / 1024, 9, 0,
+    ),
+    "ERFC_TAIL_TO_27": Fit(
+        "erfc(t) exp(t^2) / r in r - 21/128, r = 1 / (t + 2), 27/32 <= t <= 27.5",
+        scaled_erfc_tail(mpf(21) / 128), 1 / mpf("29.5") - mpf(21) / 128, 1 / mpf("2.84") - mpf(21) / 128, 0, 20,
+    ),
+    "POWER_LOG2": Fit(
+        "log2((1+s)/(1-s)) / s in s^2, abs(s) <= (sqrt2-1)/(sqrt2+1): a float's, in double",
+        log2_ratio(0), mpf(0), LOG_END * mpf("1.001"), 0, 5,
+    ),
+    "POWER_LOG2_TAIL": Fit(
+        "the same without its first two terms, divided by s^4",
+        log2_ratio(2), mpf(0), LOG_END * mpf("1.001"), 0, 8,
+    ),
+    "POWER_EXP2": Fit(
+        "2^r, abs(r) <= 1/2: a float's, in double",
+        lambda r: 2**r, mpf("-0.5005"), mpf("0.5005"), 0, 7,
+    ),
     "CBRT": Fit(
-        "cbrt(m), 1/2 <= m <= 4: the first guess",
-        mp.cbrt, mpf("0.35"), mpf("2.83"), 5, 5,
+        "1 / cbrt(m), 1/2 <= m <= 4: the first guess",
+        lambda m: 1 / mp.cbrt(m), mpf("0.499"), mpf("4.001"), 5, 5,
     ),
 }  # fmt: skip
 

@@ -74,14 +74,19 @@ def exact(function: _Function) -> _Function:
     return cast(_Function, run)
 
 
+def horner(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
+    """c0 + c1 x + c2 x^2 ... by Horner's scheme: the fewest instructions, and the sum is rounded once at the end."""
+    result = constant(x.type, coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = b.fma(result, x, constant(x.type, coefficient))
+    return result
+
+
 def polynomial(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
     """c0 + c1 x + c2 x^2 ...: Horner's scheme when short, else Estrin's, whose chains are shorter."""
+    if len(coefficients) <= 5:
+        return horner(b, x, coefficients)
     terms = [constant(x.type, c) for c in coefficients]
-    if len(terms) <= 5:
-        result = terms[-1]
-        for term in reversed(terms[:-1]):
-            result = b.fma(result, x, term)
-        return result
     power = x
     while len(terms) > 1:
         pairs = [b.fma(power, high, low) for low, high in zip(terms[::2], terms[1::2])]
@@ -113,6 +118,12 @@ def power_of_two(b: Builder, n: Value) -> Value:
     return b.from_bits(b.shl(b.add(n, fmt.bias), fmt.mantissa))
 
 
+def times_power_of_two(b: Builder, p: Value, total: Value) -> Value:
+    """p * 2^n for normal 2^n, where total = n + magic; NaN stays NaN, as it would not if n joined p's bits."""
+    fmt = format_of(p)
+    return b.fmul(p, b.from_bits(b.add(b.shl(b.bits(total), fmt.mantissa), fmt.one_bits)))
+
+
 def high_half(b: Builder, x: Value) -> Value:
     """x with the lower half of its significand cleared: products of two such numbers are exact."""
     mask = -1 << (format_of(x).mantissa // 2 + 1)
@@ -123,6 +134,26 @@ def two_sum(b: Builder, large: Value, small: Value) -> tuple[Value, Value]:
     """(s, e): s + e = large + small exactly, for abs(large) >= abs(small) (Dekker 1971)."""
     total = b.fadd(large, small)
     return total, b.fadd(b.fsub(large, total), small)
+
+
+def two_product(b: Builder, x: Value, y: Value) -> tuple[Value, Value]:
+    """(p, e): p + e = x * y, exactly with fused multiply-add; else by halves (Dekker 1971), e nearly so."""
+    product = b.fmul(x, y)
+    if b.has_fma:
+        return product, b.fma(x, y, b.fneg(product))
+    x_high, y_high = high_half(b, x), high_half(b, y)
+    x_low, y_low = b.fsub(x, x_high), b.fsub(y, y_high)
+    error = b.fsub(b.fmul(x_high, y_high), product)
+    error = b.fadd(b.fadd(error, b.fmul(x_high, y_low)), b.fmul(x_low, y_high))
+    return product, b.fadd(error, b.fmul(x_low, y_low))
+
+
+def remainder_of(b: Builder, dividend: Value, quotient: Value, divisor: Value) -> Value:
+    """dividend - quotient * divisor, which is small, to all its bits."""
+    if b.has_fma:
+        return b.fma(b.fneg(quotient), divisor, dividend)
+    product, error = two_product(b, quotient, divisor)
+    return b.fsub(b.fsub(dividend, product), error)
 
 
 def integer_like(x: Value) -> str:

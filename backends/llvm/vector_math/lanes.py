@@ -1,4 +1,4 @@
-"""A scalar C function applied lane by lane: the slow path, and the road of functions without vector code.
+"""A scalar C function applied lane by lane: for rare arguments, such as huge angles.
 
 Invariant: the lanes go through memory in one run-time loop, so the text stays short at any lane count.
 """

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from graphc.backends.llvm.emitter import Builder, Value, constant, lanes_of
 from graphc.backends.llvm.vector_math import coefficients
-from graphc.backends.llvm.vector_math.formats import exact, format_of, polynomial, two_sum
+from graphc.backends.llvm.vector_math.formats import exact, format_of, polynomial, remainder_of, two_sum
 from graphc.backends.llvm.vector_math.hyperbolic import odd_polynomial
 from graphc.backends.llvm.vector_math.lanes import per_lane
 
@@ -149,10 +149,10 @@ def tan(b: Builder, x: Value) -> Value:
     odd = _odd(b, quadrant)
     top, bottom = b.select(odd, c, s), b.select(odd, b.fneg(s), c)
     top_lost, bottom_lost = b.select(odd, c_lost, s_lost), b.select(odd, b.fneg(s_lost), c_lost)
-    y = b.fdiv(top, bottom)
-    back = b.fneg(y)
-    lost = b.fma(back, bottom_lost, b.fadd(b.fma(back, bottom, top), top_lost))
-    y = b.fadd(y, b.fdiv(lost, bottom))
+    reciprocal = b.fdiv(1.0, bottom)
+    y = b.fmul(top, reciprocal)
+    lost = b.fma(b.fneg(y), bottom_lost, b.fadd(remainder_of(b, top, y, bottom), top_lost))
+    y = b.fma(lost, reciprocal, y)
     y = b.select(b.fcmp("oeq", x, 0.0), x, y)
     return _with_slow_path(b, "tan", x, y)
 

@@ -42,7 +42,7 @@ def binary_crossentropy(
     Raises:
         ShapeError: the shapes differ.
         DTypeError: `y_pred` holds no floats.
-        ArgumentError: an option is outside its range.
+        ArgumentError: an option is outside its range; or `y_pred` holds logits and `from_logits` does not say so.
 
     >>> import graphc as gc
     >>> logits = gc.placeholder(("batch", 1), "float32")
@@ -53,6 +53,8 @@ def binary_crossentropy(
     labels, predictions = matched(name, y_true, y_pred)
     labels = _smoothed(name, labels, label_smoothing, 2)
     logits = predictions if from_logits else _logits_of_sigmoid(predictions)
+    if logits is None:
+        _refuse_scores(name, predictions, "sigmoid")
     if logits is not None:
         values = gc.binary_cross_entropy_from_logits(logits, labels)
     else:
@@ -99,6 +101,8 @@ def categorical_crossentropy(
     _expect_classes(name, predictions)
     labels = _smoothed(name, labels, label_smoothing, predictions.shape[-1])
     logits = predictions if from_logits else _logits_of_softmax(predictions)
+    if logits is None:
+        _refuse_scores(name, predictions, "softmax")
     if logits is not None:
         losses = gc.cross_entropy(logits, labels)
     else:
@@ -137,6 +141,8 @@ def sparse_categorical_crossentropy(
     predictions, labels = _with_class_indices(name, y_true, y_pred)
     smoothing = _fraction(name, label_smoothing)
     logits = predictions if from_logits else _logits_of_softmax(predictions)
+    if logits is None:
+        _refuse_scores(name, predictions, "softmax")
     if logits is not None:
         losses = gc.cross_entropy(logits, labels)
     else:
@@ -197,6 +203,8 @@ def kl_divergence(
     labels, predictions = matched("kl_divergence", y_true, y_pred)
     _expect_classes("kl_divergence", predictions)
     logits = predictions if from_logits else _logits_of_softmax(predictions)
+    if logits is None:
+        _refuse_scores("kl_divergence", predictions, "softmax")
     scores = gc.log(_inside(predictions)) if logits is None else gc.log_softmax(logits)
     present = labels > 0
     ratio = gc.log(gc.where(present, labels, 1)) - gc.where(present, scores, 0)
@@ -247,6 +255,37 @@ def _logits_of_sigmoid(p: gc.Tensor) -> gc.Tensor | None:
 def _logits_of_softmax(p: gc.Tensor) -> gc.Tensor | None:
     """z where p is softmax(z) along the last axis."""
     return p.inputs[0] if p.op.name == "softmax" and p.attrs["axis"] == p.ndim - 1 else None
+
+
+#: What passes numbers on, or adds a bias to them; and what makes numbers of any size.
+_PASSING = {"add", "subtract", "cast", "reshape", "permute_dims", "broadcast_to", "slice", "where", "variable", "const"}
+_UNBOUNDED = {"matmul", "conv"}
+
+
+def _refuse_scores(loss: str, p: gc.Tensor, activation: str) -> None:
+    """Refuse what cannot be probabilities: products with weights, with nothing but a bias or a relu behind them.
+
+    Raises:
+        ArgumentError: `p` is that. `activation` is what would make probabilities of it.
+    """
+    unbounded, seen, stack = False, {p}, [p]
+    while stack:
+        tensor = stack.pop()
+        if tensor.op.name in _UNBOUNDED:
+            unbounded = True
+        elif tensor.op.name in _PASSING:
+            operands = tensor.inputs[1:] if tensor.op.name == "where" else tensor.inputs
+            stack += [operand for operand in operands if operand not in seen]
+            seen.update(operands)
+        else:
+            return
+    if unbounded:
+        raise refused(
+            gc.ArgumentError,
+            f"{loss}: y_pred must be probabilities, but is the result of a layer without {activation}",
+            f"let the net end with the activation {activation!r}, or take the loss '{loss}_from_logits'",
+            y_pred=p,
+        )
 
 
 def _with_class_indices(loss: str, y_true: Any, y_pred: Any) -> tuple[gc.Tensor, gc.Tensor]:

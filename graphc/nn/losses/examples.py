@@ -16,7 +16,6 @@ from __future__ import annotations
 from typing import Any
 
 import graphc as gc
-from graphc.nn.choosing import choose, user_line
 
 #: What makes one number of the losses of a batch.
 REDUCTIONS = {name: name for name in ("mean", "sum", "none", "mean_with_sample_weight")}
@@ -25,7 +24,7 @@ REDUCTIONS = {name: name for name in ("mean", "sum", "none", "mean_with_sample_w
 def refused(error: type[gc.GraphcError], message: str, hint: str | None = None, **named: gc.Tensor) -> gc.GraphcError:
     """The error, with the caller's line and where the named tensors come from."""
     origins = {name: f"{t.op.name}, {t.location}" for name, t in named.items()}
-    return error(message, location=user_line(), origins=origins, hint=hint)
+    return error(message, location=gc.location.here(), origins=origins, hint=hint)
 
 
 def as_predictions(loss: str, y_pred: Any) -> gc.Tensor:
@@ -122,7 +121,7 @@ def reduced(loss: str, losses: gc.Tensor, sample_weight: Any, reduction: str) ->
         ArgumentError: there is no such reduction.
         ShapeError: the weights do not fit.
     """
-    choose("reduction", REDUCTIONS, reduction)
+    gc.arguments.choose("reduction", REDUCTIONS, reduction)
     if sample_weight is None:
         weights, weighted = None, losses
     else:

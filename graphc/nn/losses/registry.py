@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import graphc as gc
-from graphc.nn.choosing import choose, user_line
 from graphc.nn.losses import distributions, margins, regression
 
 Loss = Callable[..., gc.Tensor]
@@ -47,6 +46,8 @@ _SHORT = {
     "logcosh": "log_cosh",
 }
 
+_LOGITS = "_from_logits"
+
 
 def names() -> tuple[str, ...]:
     """The names that `get` knows, short ones left out.
@@ -62,7 +63,8 @@ def get(loss: str | Loss, **options: Any) -> Loss:
     """The loss of this name, with options set; a function comes back as it is.
 
     Args:
-        loss: one of `names()`, a short form such as "mse", or any function `(y_true, y_pred, ...)`.
+        loss: one of `names()`, a short form such as "mse", or any function `(y_true, y_pred, ...)`. With
+            "_from_logits" at its end it is the loss of logits: "sparse_categorical_crossentropy_from_logits".
         options: keywords to call it with, such as `from_logits=True`.
 
     Raises:
@@ -72,11 +74,14 @@ def get(loss: str | Loss, **options: Any) -> Loss:
     >>> gc.nn.losses.get("mse").__name__
     'mean_squared_error'
     >>> loss = gc.nn.losses.get("binary_crossentropy", from_logits=True)
+    >>> loss = gc.nn.losses.get("bce_from_logits")  # the same
     """
     if not isinstance(loss, str) and not callable(loss):
-        raise gc.ArgumentError(f"a loss is a name or a function, not {type(loss).__name__}", location=user_line())
-    function = choose("loss", _LOSSES, _SHORT.get(loss, loss)) if isinstance(loss, str) else loss
+        raise gc.arguments.refusal(f"a loss is a name or a function, not {type(loss).__name__}")
+    if isinstance(loss, str) and loss.endswith(_LOGITS):
+        loss, options = loss.removesuffix(_LOGITS), {**options, "from_logits": True}
+    function = loss if callable(loss) else gc.arguments.choose("loss", _LOSSES, _SHORT.get(loss, loss), _SHORT)
     known = inspect.signature(function).parameters if options else {}
     for option in options:
-        choose(f"option of {getattr(function, '__name__', 'the loss')}", known, option)
+        gc.arguments.choose(f"option of {getattr(function, '__name__', 'the loss')}", known, option)
     return functools.partial(function, **options) if options else function

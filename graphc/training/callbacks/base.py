@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphc.training.trainable import Trainable
 
 
-class Callback:
+class Callback(gc.arguments.Checked):
     """Base of all callbacks; override the hooks that you need.
 
     Attributes:

@@ -132,6 +132,6 @@ def test_a_call_that_polls_after_an_update_is_caught(monkeypatch):
     f = gc.function([x], [], updates={v: v + 1, w: w + gc.sum(y)})
     text = f.artifacts["llvm"]
     body = text[text.index("@entry0_steps") :]
-    first_write, last_poll = body.index("kernel_"), body.rindex("graphc_poll")
+    first_write, last_poll = body.index("kernel_"), body.rindex("call i64 @poll(")
     with pytest.raises(AssertionError):
         assert last_poll < first_write
