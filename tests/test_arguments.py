@@ -13,7 +13,7 @@ import graphc as gc
         (lambda: gc.nn.Conv2D(4, kernel_size=3), "'kernel_size' is no argument of Conv2D", "did you mean 'window'?"),
         (lambda: gc.nn.Conv2DTranspose(4, kernel_size=3), "'kernel_size' is no argument", "did you mean 'window'?"),
         (lambda: gc.nn.MaxPool2D(pool_size=2), "'pool_size' is no argument of MaxPool2D", "did you mean 'window'?"),
-        (lambda: gc.nn.Dense(3, kernel_initializer="ones"), "'kernel_initializer' is no", "did you mean 'weight_init'?"),
+        (lambda: gc.nn.Dense(3, kernel_initializer="ones"), "'kernel_initializer' is", "did you mean 'weight_init'?"),
         (lambda: gc.nn.Dense(out_features=3), "'out_features' is no argument of Dense", "did you mean 'units'?"),
         (lambda: gc.nn.Dense(3, activaton="relu"), "'activaton' is no argument of Dense", "did you mean 'activation'?"),
         (lambda: gc.nn.Dense(), "Dense: the argument 'units' is missing", None),

@@ -11,6 +11,7 @@ from typing import Any
 import graphc as gc
 
 
+@gc.arguments.checked
 def Input(  # noqa: N802 - named like the layers that it stands before
     shape: Sequence[Any] | int, dtype: Any = "float32", name: str | None = None, *, batch: Any = "batch"
 ) -> gc.Tensor:

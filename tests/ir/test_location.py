@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gc
+from graphc.ir import location
 from graphc.ir.location import UNKNOWN, Location, display_path, here, inherit
 from graphc.ir.parse import parse
 
@@ -72,7 +73,8 @@ def test_excerpts():
     shown = Location(__file__, 1, "f", ("grad of add",)).excerpt()
     assert shown == [f"  --> {display_path(__file__)}:1 in f (grad of add)", "    1 | " + __doc__.join(['"""'] * 2)]
     assert Location(__file__, 10**6, "<module>").excerpt() == [f"  --> {display_path(__file__)}:1000000"]
-    assert UNKNOWN.excerpt() == ["  --> <unknown>:0"]
+    assert Location(__file__, 10**6, "f", ("grad",), "conv1").excerpt()[0].endswith(":1000000 in f (conv1) (grad)")
+    assert UNKNOWN.excerpt() == []
 
 
 def test_an_excerpt_opens_python_files_only(tmp_path):
@@ -89,3 +91,38 @@ def test_paths_are_relative_below_the_working_folder(tmp_path, monkeypatch):
     assert display_path(str(tmp_path / "a" / "b.py")) == "a/b.py"
     assert display_path(os.path.dirname(str(tmp_path)) + "/c.py") == os.path.dirname(str(tmp_path)) + "/c.py"
     assert display_path("<stdin>") == "<stdin>"
+
+
+def test_a_block_stands_for_the_line_that_described_it():
+    there = Location("model.py", 12, "net")
+    with location.at(there, "conv1"):
+        made = gc.zeros((2,))  # by functions of graphc, below the block
+        with location.at(Location("model.py", 13, "net"), "conv2"):
+            assert str(here()) == "model.py:13, conv2"
+        assert str(here()) == "model.py:12, conv1"
+        inside = line_of_a_users_function()
+    assert made.location.place == "model.py:12, conv1"
+    assert (inside.file, inside.owner) == (__file__, "conv1")
+    assert here().owner == ""
+
+
+def line_of_a_users_function():
+    return here()
+
+
+def test_what_is_derived_keeps_the_owner():
+    with location.at(Location("model.py", 12, "net"), "conv1"):
+        x = gc.constant(1.0)
+    with inherit(x.location, "grad of exp"):
+        assert str(here()) == "model.py:12, conv1, grad of exp"
+        assert here().place == "model.py:12, conv1"
+
+
+def test_the_caller_is_a_line_of_the_user_or_none():
+    def ours():
+        return location.caller()
+
+    assert ours().file == __file__
+    frame = {"__name__": "graphc.somewhere", "asked": ours}
+    exec("found = asked()", frame)
+    assert frame["found"] is None

@@ -5,7 +5,8 @@ error of the exponent counts up to 1075 times, so its logarithm needs 11 bits be
 float is computed in double; a double in pairs of doubles (Dekker 1971) up to the term with s^4, which is
 12 bits smaller than the first. 2^(n + r) is a polynomial in r, scaled by 2^n.
 
-Invariant: errors stay below 0.6 ULP in float, 1.25 ULP in double; special values are those of C99, annex F.
+Invariant: errors stay below 0.6 ULP in float, 1 ULP in double, so a power that is itself a float comes out exact;
+special values are those of C99, annex F.
 """
 
 from __future__ import annotations
