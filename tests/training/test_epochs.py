@@ -72,3 +72,13 @@ def test_an_epoch_of_no_steps(backend):
     (losses,) = epoch(np.zeros((0, 3), "float32"))
     assert losses.shape == (0,) and total.value == 1.0
     assert epoch(np.ones((2, 3), "float32"))[0].tolist() == [1.0, 4.0] and total.value == 7.0
+
+
+def test_the_epoch_is_compiled_once_for_many_fits(classifier, cancer):
+    model = classifier()
+    model.fit(*cancer, epochs=1, epoch_in_one_call=True, verbose=0)
+    epoch = model.steps.latest["epoch"]
+    for batch_size in (32, 16):
+        model.fit(*cancer, epochs=2, batch_size=batch_size, epoch_in_one_call=True, verbose=0)
+    assert model.steps.latest["epoch"] is epoch
+    assert epoch.compilations == 1
