@@ -34,7 +34,8 @@ def program(**options):
     h = gc.tanh(x @ w) * gc.exp(-gc.square(gc.sum(x, axis=1, keepdims=True)) * 0.01)
     outputs = [
         gc.softmax(h), gc.cumsum(gc.erf(h), axis=0), gc.var(x, axis=0),
-        gc.sort(gc.sin(x) * gc.log1p(gc.abs(x)), axis=1), gc.sum(gc.sigmoid(x)), gc.scan(lambda s, h: gc.tanh(s + h), sequences=[x], init=[x[0] * 0.5]).last[0],
+        gc.sort(gc.sin(x) * gc.log1p(gc.abs(x)), axis=1), gc.sum(gc.sigmoid(x)),
+        gc.scan(lambda s, h: gc.tanh(s + h), sequences=[x], init=[x[0] * 0.5]).last[0],
     ]  # fmt: skip
     f = gc.function([x, w], outputs, **options)
     return f, (rng.normal(size=(50, 33)).astype("float32"), rng.normal(size=(33, 17)).astype("float32"))
