@@ -81,11 +81,13 @@ class Profile:
         self,
         function: Function,
         timed: Sequence[tuple[StepTime, Cost]],
+        typical: Sequence[StepTime],
         seconds: float,
         calls: int,
         memory: Mapping[str, int],
     ) -> None:
         self._timed = timed
+        self._typical = typical
         self.name = function.name
         self.backend = function.backend
         self.steps = [
@@ -114,7 +116,7 @@ class Profile:
         )
 
     def chrome_trace(self) -> dict[str, Any]:
-        """One call as a trace that chrome://tracing and https://ui.perfetto.dev show.
+        """One call, in the middle by its time, as a trace that chrome://tracing and https://ui.perfetto.dev show.
 
         Times are in microseconds, as the Trace Event Format has them.
         """
@@ -124,7 +126,7 @@ class Profile:
                 "ts": step.began * 1e6, "dur": step.seconds * 1e6,
                 "args": {"line": row.where, "calls": row.calls, "flops": row.cost.flops, "bytes": row.cost.bytes},
             }
-            for (step, _), row in zip(self._timed, self.steps)
+            for step, row in zip(self._typical, self.steps)
         ]  # fmt: skip
         return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"function": self.name}}
 
@@ -184,7 +186,8 @@ def profile(function: Function, args: Sequence[Any], kwargs: Mapping[str, Any], 
     steps = [_median(parts) for parts in zip(*runs)]
     timed = list(zip(steps, _costs(steps, sizes)))
     memory = _memory(function, arrays, outputs)
-    return Profile(function, timed, statistics.median(whole), len(whole), memory)
+    typical = sorted(runs, key=lambda run: sum(step.seconds for step in run))[len(runs) // 2]
+    return Profile(function, timed, typical, statistics.median(whole), len(whole), memory)
 
 
 def _costs(steps: Sequence[StepTime], sizes: Mapping[str, int]) -> Iterator[Cost]:
