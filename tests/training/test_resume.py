@@ -207,5 +207,10 @@ def test_ctrl_c_ends_with_the_best_weights_where_they_are_tracked(cancer, classi
 def test_a_real_signal(cancer, classifier):
     x, y = cancer
     raising = LambdaCallback(on_epoch_begin=lambda epoch: signal.raise_signal(signal.SIGINT) if epoch == 1 else None)
-    history = classifier().fit(x, y, epochs=3, callbacks=[raising], verbose=0)
+    # What is started in the background of a shell ignores the signal, so Python has not set its handler.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        history = classifier().fit(x, y, epochs=3, callbacks=[raising], verbose=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert history.interrupted and history.epoch == [0] and np.isfinite(history["loss"][0])

@@ -14,6 +14,15 @@ import graphc as gc
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 
+
+@pytest.fixture(autouse=True)
+def pythons_own_handler():
+    """What is started in the background of a shell ignores the signal, so Python has not set its handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 #: Long enough that a call which ignores the signal is seen to.
 DELAY = 0.15
 
@@ -109,7 +118,9 @@ def test_a_handler_that_raises_nothing_is_run_and_the_call_goes_on():
 
 
 _ONE_THREAD = """
+import signal
 import test_interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 test_interrupts.test_a_long_call_ends_soon_and_nothing_is_updated(test_interrupts.long_kernel)
 """
 
