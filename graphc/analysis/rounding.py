@@ -187,8 +187,8 @@ class _Moves:
             return np.where(np.isfinite(value) & (value != 0), other, value)
 
     def fuses(self, tensor: Tensor) -> bool:
-        """Whether products are not rounded in this run: the interpreter's of windows are, a machine's may not be."""
-        return self.number == 2 and tensor.op.name in TERMS and tensor.op.name != "matmul"
+        """Whether products are not rounded in this run: the interpreter's may be, a machine's may not."""
+        return self.number == 2 and tensor.op.name in TERMS
 
     def shuffled(self, entries: list[Any]) -> list[Any]:
         """The same in another order: backwards, or at random; as they are for one run."""
@@ -245,7 +245,9 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
     if name in ACCUMULATING or tensor.op.has(Trait.LIBRARY):
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, list(operands), moves)]
     with tap_order(moves.shuffled if name in WINDOW_SUMS else list):
-        value = evaluate_tensor(tensor, operands, sizes) if not moves.fuses(tensor) else _fused(tensor, given, sizes)
+        value = evaluate_tensor(tensor, operands, sizes)
+    if moves.fuses(tensor) and not np.isfinite(value).all():
+        value = np.where(np.isfinite(value), value, _fused(tensor, given, sizes))
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
         return np.where(_zero_times_infinity(given[0], **tensor.attrs), either, value).astype(value.dtype)
