@@ -39,8 +39,8 @@ DOORS = {
 }
 #: The drivers and faces; they may import every room, and each other.
 DRIVERS = {
-    "graphc", "graphc.__main__", "graphc.feed", "graphc.function", "graphc.inspect", "graphc.linalg",
-    "graphc.results", "graphc.session", "graphc.strided", "graphc.structure",
+    "graphc", "graphc.__main__", "graphc.assembling", "graphc.feed", "graphc.function", "graphc.inspect",
+    "graphc.linalg", "graphc.results", "graphc.session", "graphc.strided", "graphc.structure",
 }  # fmt: skip
 #: `backends/__init__.py` is the one place that names the backends.
 EXCEPTIONS = {("graphc.backends", "graphc.backends.numpy"), ("graphc.backends", "graphc.backends.llvm")}

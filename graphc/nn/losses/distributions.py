@@ -52,9 +52,7 @@ def binary_crossentropy(
     name = "binary_crossentropy"
     labels, predictions = matched(name, y_true, y_pred)
     labels = _smoothed(name, labels, label_smoothing, 2)
-    logits = predictions if from_logits else _logits_of_sigmoid(predictions)
-    if logits is None:
-        _refuse_scores(name, predictions, "sigmoid")
+    logits = _logits(name, predictions, from_logits, "sigmoid")
     if logits is not None:
         values = gc.binary_cross_entropy_from_logits(logits, labels)
     else:
@@ -100,9 +98,7 @@ def categorical_crossentropy(
     labels, predictions = matched(name, y_true, y_pred)
     _expect_classes(name, predictions)
     labels = _smoothed(name, labels, label_smoothing, predictions.shape[-1])
-    logits = predictions if from_logits else _logits_of_softmax(predictions)
-    if logits is None:
-        _refuse_scores(name, predictions, "softmax")
+    logits = _logits(name, predictions, from_logits, "softmax")
     if logits is not None:
         losses = gc.cross_entropy(logits, labels)
     else:
@@ -140,9 +136,7 @@ def sparse_categorical_crossentropy(
     name = "sparse_categorical_crossentropy"
     predictions, labels = _with_class_indices(name, y_true, y_pred)
     smoothing = _fraction(name, label_smoothing)
-    logits = predictions if from_logits else _logits_of_softmax(predictions)
-    if logits is None:
-        _refuse_scores(name, predictions, "softmax")
+    logits = _logits(name, predictions, from_logits, "softmax")
     if logits is not None:
         losses = gc.cross_entropy(logits, labels)
     else:
@@ -202,9 +196,7 @@ def kl_divergence(
     """
     labels, predictions = matched("kl_divergence", y_true, y_pred)
     _expect_classes("kl_divergence", predictions)
-    logits = predictions if from_logits else _logits_of_softmax(predictions)
-    if logits is None:
-        _refuse_scores("kl_divergence", predictions, "softmax")
+    logits = _logits("kl_divergence", predictions, from_logits, "softmax")
     scores = gc.log(_inside(predictions)) if logits is None else gc.log_softmax(logits)
     present = labels > 0
     ratio = gc.log(gc.where(present, labels, 1)) - gc.where(present, scores, 0)
@@ -243,6 +235,20 @@ def _inside(p: gc.Tensor) -> gc.Tensor:
 def _moved(p: gc.Tensor, upper: float | None) -> gc.Tensor:
     """p, raised to e and lowered to `upper`, with the derivative 1 everywhere: what is added is 0."""
     return gc.stop_gradient(gc.clip(p, _EPSILON[p.dtype.name], upper)) + (p - gc.stop_gradient(p))
+
+
+def _logits(loss: str, predictions: gc.Tensor, from_logits: bool, activation: str) -> gc.Tensor | None:
+    """The logits z of the predictions: they are some, or they are activation(z); None for other probabilities.
+
+    Raises:
+        ArgumentError: they cannot be probabilities.
+    """
+    if from_logits:
+        return predictions
+    logits = (_logits_of_sigmoid if activation == "sigmoid" else _logits_of_softmax)(predictions)
+    if logits is None:
+        _refuse_scores(loss, predictions, activation)
+    return logits
 
 
 def _logits_of_sigmoid(p: gc.Tensor) -> gc.Tensor | None:
