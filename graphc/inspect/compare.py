@@ -232,7 +232,7 @@ class _Program:
         self.error: GraphcError | None = None
         self.half_done = ""
         self.seconds = 0.0
-        executable = backend_named("llvm").compile(isolated.graph)
+        executable = backend_named("llvm").compile(isolated.graph, opt_level=2)  # the code that stays, from the start
         try:
             outputs = executable(arrays)
         except GraphcError as error:

@@ -73,7 +73,7 @@ def compare_tensors(
     variant = Graph(graph.name, graph.inputs, tuple(wanted), (), graph.constraints)
     isolated = isolate(variant, values)
     interpreted = evaluate(isolated.graph, arrays, isolated.variables)
-    compiled = backend_named("llvm").compile(isolated.graph)(arrays)
+    compiled = backend_named("llvm").compile(isolated.graph, opt_level=2)(arrays)
     known: dict[Tensor, Value] = {**dict(zip(graph.inputs, arrays)), **values, **dict(zip(wanted, compiled))}
     for tensor in graph.tensors:
         if tensor.op.name == "print":
@@ -149,7 +149,7 @@ class _Judge:
         # The graph's own inputs come first, since the symbolic sizes are read off them.
         variant = Graph("cluster", (*self.graph.inputs, *body.inputs), tuple(members), (), ())
         try:
-            found = backend_named("llvm").compile(variant)(arrays)
+            found = backend_named("llvm").compile(variant, opt_level=2)(arrays)
         except GraphcError as error:
             return (f"its ops cannot be compiled one by one: {error.message}",)
         inner = _Judge(variant, arrays, dict(zip((*variant.inputs, *members), [*arrays, *found])))
