@@ -70,7 +70,7 @@ def test_a_fault_of_the_plan_is_told_from_one_of_a_kernel(monkeypatch):
     class Wrong:
         name, native = "llvm", backend_named("llvm").native
 
-        def compile(self, graph):
+        def compile(self, graph, **options):
             executable = backend_named("llvm").compile(graph)
             return lambda arrays: [output + 1 for output in executable(arrays)]
 
@@ -130,7 +130,7 @@ def test_a_failed_call_that_changes_a_variable_is_no_agreement(monkeypatch):
     class Hasty:
         name, native = "llvm", backend_named("llvm").native
 
-        def compile(self, graph):
+        def compile(self, graph, **options):
             def run(arrays):
                 for variable, _ in graph.updates:
                     variable.storage[...] = 7.0
