@@ -54,3 +54,11 @@ def test_sums_are_tried_in_other_orders():
 def test_the_same_seed_gives_the_same_noise():
     a, b = (noise_of(gc.sum(gc.exp(X)), [0.1, 0.2, 0.7], seed=1) for _ in range(2))
     assert a.spread == b.spread
+
+
+def test_what_is_left_of_products_that_cancel_moves_with_their_magnitudes():
+    terms = np.resize([3.0, -3.0], 306)
+    terms[0] += 0.125
+    weights = gc.constant(np.ones((306, 1)))
+    noise = noise_of(gc.matmul(gc.reshape(X, (1, 306)), weights), terms)
+    assert 0.9 <= noise.spread.max() / (np.finfo(np.float64).eps * np.abs(terms).sum()) < 3
