@@ -188,11 +188,15 @@ class _Moves:
             steps = np.full(value.shape, self.direction * ulps)
         with np.errstate(all="ignore"):
             other = value + steps.astype(value.dtype) * np.spacing(np.abs(value))
-            return np.where(np.isfinite(value) & (value != 0), other, value)
+            stays = ~np.isfinite(value) | (value == 0)
+            if self.fuses:  # the greatest number too, which is a product of what follows
+                stays |= ~np.isfinite(other)
+            return np.where(stays, value, other)
 
-    def fuses(self, tensor: Tensor) -> bool:
+    @property
+    def fuses(self) -> bool:
         """Whether products are not rounded in this run: the interpreter's may be, a machine's may not."""
-        return self.number % 3 == 2 and tensor.op.name in PRODUCTS
+        return self.number % 3 == 2
 
     def shuffled(self, entries: list[Any]) -> list[Any]:
         """The same in another order: backwards, or at random; as they are for one run."""
@@ -264,7 +268,7 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, list(operands), moves)]
     with tap_order(moves.shuffled if name in WINDOW_SUMS else list):
         value = evaluate_tensor(tensor, operands, sizes)
-    if moves.fuses(tensor) and not np.isfinite(value).all():
+    if moves.fuses and name in PRODUCTS and not np.isfinite(value).all():
         value = np.where(np.isfinite(value), value, _fused(tensor, given, sizes))
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
