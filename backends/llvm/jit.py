@@ -6,8 +6,8 @@ Invariant: LLVM is imported only when something is compiled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 from graphc.backends.llvm.cache import Outcome, key_of, object_cache
 from graphc.backends.llvm.fingerprint import fingerprint
@@ -16,8 +16,7 @@ from graphc.backends.llvm.target import Target, host_target, llvm_version
 from graphc.errors import CodegenError
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(NamedTuple):
     """What is to be compiled: a module's text, the functions that are taken from it, the level of optimisation."""
 
     text: str
@@ -103,7 +102,7 @@ def _load(
 ) -> Library:
     """The library of an object file that is not stored."""
     library = load_object(image, exports, symbols=symbols)
-    library.outcome = replace(outcome, not_stored="it is of the first tier")
+    library.outcome = outcome._replace(not_stored="it is of the first tier")
     return library
 
 
@@ -112,7 +111,7 @@ def _load_and_keep(
 ) -> Library:
     """The library of an object file, which is stored, once it has proved to link, under the outcome's key."""
     library = load_object(image, exports, symbols=symbols)
-    library.outcome = replace(outcome, not_stored=object_cache().store(outcome.key, image))
+    library.outcome = outcome._replace(not_stored=object_cache().store(outcome.key, image))
     return library
 
 
