@@ -21,6 +21,7 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from graphc.backends.llvm import library_pages
 from graphc.backends.llvm.target import Target, host_target
 from graphc.errors import CodegenError
 
@@ -120,8 +121,25 @@ def _with_line(message: str, text: str) -> str:
 
 @cache
 def _initialise() -> None:
+    """Make LLVM know the processor that it runs on; others are 10 MB of memory more."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    library_pages.give_back()
+
+
+@cache
+def _initialise_others() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+
+
+def _target_named(triple: str) -> llvm.Target:
+    _initialise()
+    try:
+        return llvm.Target.from_triple(triple)
+    except RuntimeError:
+        _initialise_others()
+        return llvm.Target.from_triple(triple)
 
 
 @contextmanager
@@ -140,9 +158,8 @@ def _target_machine(target: Target, opt: int) -> Iterator[llvm.TargetMachine]:
 
 def _new_machine(target: Target, opt: int) -> llvm.TargetMachine:
     with _lock:
-        _initialise()
         try:
-            found = llvm.Target.from_triple(target.triple)
+            found = _target_named(target.triple)
         except RuntimeError as error:
             raise CodegenError(f"jit: no code generator for {target.triple}: {error}") from error
         return found.create_target_machine(

@@ -94,7 +94,7 @@ class Program:
         if opt_level is None and tiers.ENABLED and self._has_tiers and self._is_native and build.is_small:
             # One thread: the others are for calls; and no thread can be started when the process ends.
             self._second_tier = lambda: self._use(self._optimised(key, signature, data, threads=1))
-            return build.link(signature, data, 0, is_kept=False)
+            return build.link_first_tier(signature, data)
         return self._optimised(key, signature, data, opt_level)
 
     def _optimised(

@@ -63,6 +63,29 @@ def test_the_second_tier_takes_over():
     assert f.compilations == 1
 
 
+def test_long_products_are_optimised_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, w = gc.placeholder((40, 33), "float32", name="x"), gc.placeholder((33, 17), "float32", name="w")
+    arrays = rng.normal(size=(40, 33)).astype("float32"), rng.normal(size=(33, 17)).astype("float32")
+
+    def compiled():
+        garbage.collect()
+        return gc.function([x, w], gc.scan(lambda s: (gc.tanh(x @ w) + s), init=[x @ w], length=3).last[0])
+
+    f = compiled()
+    assert f.artifacts["cache"].count("first tier") == len(f.artifacts["cache"].splitlines()) // 2
+    expected = f(*arrays)
+    tiers.wait()
+    del f
+    monkeypatch.setenv("GRAPHC_CACHE", "off")
+    monkeypatch.setattr(build, "LONG_PRODUCT", 1)
+    f = compiled()
+    assert 0 < f.artifacts["cache"].count("first tier") < len(f.artifacts["cache"].splitlines()) // 2
+    assert same_bits([f(*arrays)], [expected])
+    tiers.wait()
+    assert same_bits([f(*arrays)], [expected])
+
+
 def test_who_asks_for_a_level_has_one_tier():
     f, arrays = program(opt_level=1)
     f(*arrays)
