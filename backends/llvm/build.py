@@ -30,6 +30,8 @@ from graphc.ir.graph import Graph
 #: A product of a first tier is optimised all the same if it takes about so long in a call, 2 ms, in the units of
 #: `Split.weight`: the code generator takes 20 ms longer then, and the call as much less.
 LONG_PRODUCT = 1 << 25
+#: ... where symbolic sizes are so large: as a rule they are a batch.
+USUAL_SIZE = 32
 
 
 class Build:
@@ -67,14 +69,15 @@ class Build:
         return link(self._symbols, self.functions(signature), data, first_tier=self._long_products())
 
     def _long_products(self) -> set[str]:
-        """The products that take longer in one call than to be optimised: without that, ten times as long."""
+        """The products that take longer in one call than to be optimised: without that, up to ten times as long."""
         work: dict[str, Size] = {}
         for step, turns in _with_turns(self.plan.steps):
             kernel = step.kernel
             if kernel is not None and kernel.is_product and kernel.split is not None:
                 symbol = self._symbols[kernel]
                 work[symbol] = work.get(symbol, 0) + dims.product([*kernel.split.extents, kernel.split.weight, turns])
-        return {symbol for symbol, size in work.items() if isinstance(size, int) and size >= LONG_PRODUCT}
+        usual = {name: USUAL_SIZE for size in work.values() for name in dims.symbols_of(size)}
+        return {symbol for symbol, size in work.items() if dims.evaluate(size, usual) >= LONG_PRODUCT}
 
     @property
     def is_small(self) -> bool:

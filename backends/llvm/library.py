@@ -51,12 +51,12 @@ def link(
     """
     by_symbol = {symbol_of(k.function): k for k in kernels}
     threads = threads or thread_count()
-    if first_tier is None:
-        wanted = {opt_level: list(by_symbol)}
-    else:
-        wanted = {None: [s for s in by_symbol if s in first_tier], 0: [s for s in by_symbol if s not in first_tier]}
+    wanted = {opt_level: list(by_symbol)}
+    if first_tier is not None:
+        final = {*first_tier, *kernels_in_memory(by_symbol, None)}
+        wanted = {None: [s for s in by_symbol if s in final], 0: [s for s in by_symbol if s not in final]}
     found: dict[str, Library] = {}
-    codes = []
+    codes: list[Code] = []
     for level, symbols in wanted.items():
         found |= kernels_in_memory(symbols, level)
         missing = {s: by_symbol[s] for s in symbols if s not in found}

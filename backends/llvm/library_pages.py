@@ -41,8 +41,12 @@ def _stretches() -> list[tuple[int, int]]:
 
 
 def _base() -> int | None:
-    """The address at which the library's file begins."""
-    for line in Path("/proc/self/maps").read_text().splitlines():
+    """The address at which the library's file begins, if the system tells."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
         addresses, _, offset, *_ = line.split(maxsplit=3)
         if os.path.basename(line) == _NAME and int(offset, 16) == 0:
             return int(addresses.partition("-")[0], 16)

@@ -5,7 +5,7 @@ An entry is JSON, under a key made of the graph's text, the options and the `fin
     {"blueprint": the tables that a call needs, "modules": [[key of its object code, [symbols ...]] ...]}
 
 Until the first call of a stored program not much more is done than to import what such a process needs: in those
-modules records are named tuples, since each dataclass would add a third of a millisecond.
+modules most records are named tuples, since each dataclass would add a third of a millisecond.
 
 Invariant: whatever is wrong with an entry, the program is built as if there were none.
 """

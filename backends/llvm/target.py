@@ -6,8 +6,8 @@ nothing else about the host) belong into a cache key.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,8 @@ WIDE_BYTES = 128
 WIDE_REGISTERS = 4
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True)
+class Target:
     """A machine: LLVM's names for it, and the facts that kernels are shaped by."""
 
     triple: str

@@ -65,7 +65,7 @@ def test_the_second_tier_takes_over():
 
 def test_long_products_are_optimised_at_once(monkeypatch):
     rng = np.random.default_rng(0)
-    x, w = gc.placeholder((40, 33), "float32", name="x"), gc.placeholder((33, 17), "float32", name="w")
+    x, w = gc.placeholder(("n", 33), "float32", name="x"), gc.placeholder((33, 17), "float32", name="w")
     arrays = rng.normal(size=(40, 33)).astype("float32"), rng.normal(size=(33, 17)).astype("float32")
 
     def compiled():
