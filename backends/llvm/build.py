@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
-from graphc.backends.llvm import library_pages
 from graphc.backends.llvm.blueprint import Blueprint, Place, Scratch
 from graphc.backends.llvm.call import Signature
 from graphc.backends.llvm.call_code import build_call
@@ -60,9 +59,7 @@ class Build:
         self, signature: Signature | None, data: Mapping[str, int], opt_level: int | None, threads: int | None = None
     ) -> Linked:
         """The code in memory; `data` are the addresses of the symbols that the entries use. Else as `library.link`."""
-        linked = link(self._symbols, self.functions(signature), data, opt_level, threads)
-        library_pages.give_back()
-        return linked
+        return link(self._symbols, self.functions(signature), data, opt_level, threads)
 
     def link_first_tier(self, signature: Signature | None, data: Mapping[str, int]) -> Linked:
         """The same, not optimised, since it will be replaced soon; but for products that take long."""

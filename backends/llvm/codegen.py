@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from graphc.errors import CodegenError
 
 _lock = threading.Lock()
 
+#: One more thread pays from so many characters on.
+_TEXT_PER_THREAD = 1 << 16
 
 #: Code generators that nobody uses now, by target and level of optimisation. One serves one thread at a time.
 _idle: dict[tuple[Target, int], list[llvm.TargetMachine]] = {}
@@ -48,11 +51,31 @@ def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> byt
 
 
 def emit_objects(texts: Sequence[tuple[str, int]], threads: int, *, target: Target | None = None) -> list[bytes]:
-    """The object files of several texts, each with its level of optimisation, by several threads at once."""
-    if threads <= 1 or len(texts) <= 1:
-        return [emit_object(text, opt, target=target) for text, opt in texts]
-    with ThreadPoolExecutor(min(threads, len(texts)), thread_name_prefix="graphc-codegen") as workers:
-        return list(workers.map(lambda job: emit_object(*job, target=target), texts))
+    """The object files of several texts, each with its level of optimisation, by several threads at once.
+
+    This one is among them; and where there is little text it is the only one, since others start with cold memory.
+    """
+    threads = min(threads, len(texts), 1 + sum(len(text) for text, _ in texts) // _TEXT_PER_THREAD)
+    waiting = deque(enumerate(texts))
+    found: dict[int, bytes] = {}
+
+    def work() -> None:
+        while waiting:
+            try:
+                number, (text, opt) = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            found[number] = emit_object(text, opt, target=target)
+
+    if threads <= 1:
+        work()
+    else:
+        with ThreadPoolExecutor(threads - 1, thread_name_prefix="graphc-codegen") as others:
+            working = [others.submit(work) for _ in range(threads - 1)]
+            work()
+        for each in working:
+            each.result()
+    return [found[number] for number in range(len(texts))]
 
 
 def assembly(text: str, opt: int = 2, *, target: Target | None = None) -> str:
