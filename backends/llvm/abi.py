@@ -12,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import struct
 import sys
-import sysconfig
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -83,7 +82,8 @@ def native_calls_work() -> bool:
     """Whether this interpreter lays arrays out as the offsets say."""
     if sys.implementation.name != "cpython" or struct.calcsize("P") != 8:
         return False
-    if sysconfig.get_config_var("Py_GIL_DISABLED") or hasattr(sys, "gettotalrefcount"):
+    # Objects of a Python without the GIL, or with tracing of references, begin otherwise.
+    if object.__basicsize__ != 2 * struct.calcsize("P") or hasattr(sys, "gettotalrefcount"):
         return False
     try:
         return _numpy_table()[_NDARRAY_TYPE] == id(np.ndarray) and all(map(_laid_out_as_expected, _samples()))

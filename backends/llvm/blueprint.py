@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphc.ir import dims
 from graphc.ir.dims import Size
@@ -16,8 +15,7 @@ from graphc.ir.size_text import parse_size
 from graphc.ir.types import DTYPES, SHORT_NAMES, TensorType
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One buffer.
 
     Attributes:
@@ -41,8 +39,7 @@ class Place:
         return one if self.copies == 1 else copy_stride(one) * self.copies
 
 
-@dataclass(frozen=True, slots=True)
-class Scratch:
+class Scratch(NamedTuple):
     """What one step needs of scratch memory.
 
     Attributes:
@@ -54,8 +51,7 @@ class Scratch:
     is_shared: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Blueprint:
+class Blueprint(NamedTuple):
     """The tables that a program's entries read.
 
     Attributes:

@@ -8,7 +8,7 @@ Invariant: the same graph and options always give the same texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 from graphc.backends.llvm.blueprint import Blueprint, Place, Scratch
@@ -22,8 +22,15 @@ from graphc.backends.llvm.library import OPTIMISED_KERNELS, link, module_text, s
 from graphc.backends.llvm.linked import Linked
 from graphc.backends.llvm.plan import describe_plan, plan
 from graphc.backends.llvm.steps import Plan, Scan, Step
+from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
+
+#: A product of a first tier is optimised all the same if it takes about so long in a call, 2 ms, in the units of
+#: `Split.weight`: the code generator takes 20 ms longer then, and the call as much less.
+LONG_PRODUCT = 1 << 25
+#: ... where symbolic sizes are so large: as a rule they are a batch.
+USUAL_SIZE = 32
 
 
 class Build:
@@ -49,15 +56,25 @@ class Build:
         return [*self._entries.functions, *([] if signature is None else [build_call(signature, "entry0")])]
 
     def link(
-        self,
-        signature: Signature | None,
-        data: Mapping[str, int],
-        opt_level: int | None,
-        is_kept: bool = True,
-        threads: int | None = None,
+        self, signature: Signature | None, data: Mapping[str, int], opt_level: int | None, threads: int | None = None
     ) -> Linked:
         """The code in memory; `data` are the addresses of the symbols that the entries use. Else as `library.link`."""
-        return link(self._symbols, self.functions(signature), data, opt_level, is_kept, threads)
+        return link(self._symbols, self.functions(signature), data, opt_level, threads)
+
+    def link_first_tier(self, signature: Signature | None, data: Mapping[str, int]) -> Linked:
+        """The same, not optimised, since it will be replaced soon; but for products that take long."""
+        return link(self._symbols, self.functions(signature), data, first_tier=self._long_products())
+
+    def _long_products(self) -> set[str]:
+        """The products that take longer in one call than to be optimised: without that, up to ten times as long."""
+        work: dict[str, Size] = {}
+        for step, turns in _with_turns(self.plan.steps):
+            kernel = step.kernel
+            if kernel is not None and kernel.is_product and kernel.split is not None:
+                symbol = self._symbols[kernel]
+                work[symbol] = work.get(symbol, 0) + dims.product([*kernel.split.extents, kernel.split.weight, turns])
+        usual = {name: USUAL_SIZE for size in work.values() for name in dims.symbols_of(size)}
+        return {symbol for symbol, size in work.items() if dims.evaluate(size, usual) >= LONG_PRODUCT}
 
     @property
     def is_small(self) -> bool:
@@ -98,17 +115,23 @@ def _blueprint(found: Plan, entries: Entries) -> Blueprint:
 def _work(steps: Sequence[Step]) -> Size:
     """A rough count of what a call does: bytes moved, and two for each multiply-add of a matrix product."""
     total: Size = 0
-    for step in steps:
-        if step.nested is not None:
-            turns: Size = 1
-            if isinstance(step.nested, Scan):
-                turns = step.nested.length * (step.nested.parts.count if step.nested.parts is not None else 1)
-            for plan in step.nested.plans:
-                total = total + _work(plan.steps) * turns
-            continue
+    for step, turns in _with_turns(steps):
+        work: Size = 0
         for buffer in (*step.operands, *step.results):
-            total = total + buffer.nbytes
+            work = work + buffer.nbytes
         if step.tensor.op.name == "matmul":
             depth = step.tensor.inputs[0].shape[-1]
-            total = total + 2 * step.tensor.tensor_type.size * depth // 8
+            work = work + 2 * step.tensor.tensor_type.size * depth // 8
+        total = total + work * turns
     return total
+
+
+def _with_turns(steps: Sequence[Step], turns: Size = 1) -> Iterator[tuple[Step, Size]]:
+    """The steps, those of loops and branches in place of these, each with how often it is done."""
+    for step in steps:
+        if step.nested is None:
+            yield step, turns
+            continue
+        inner = turns * step.nested.turns if isinstance(step.nested, Scan) else turns
+        for body in step.nested.plans:
+            yield from _with_turns(body.steps, inner)

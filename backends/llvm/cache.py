@@ -19,17 +19,14 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import platformdirs
+from typing import NamedTuple
 
 from graphc.backends.llvm.cache_entry import (
     Reason,
@@ -49,8 +46,9 @@ CODE_VERSION = 1
 LIMIT = 1 << 30
 
 _CODE, _ENVIRONMENT = 40, 24  # hexadecimal digits
-_ENTRY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{24}\.object")
-_UNFINISHED = re.compile(r"[0-9a-f]{40}-[0-9a-f]{24}\.[0-9a-f]+\.part")
+# Texts, since few processes look for files, and patterns take a while to compile.
+_ENTRY = r"[0-9a-f]{40}-[0-9a-f]{24}\.object"
+_UNFINISHED = r"[0-9a-f]{40}-[0-9a-f]{24}\.[0-9a-f]+\.part"
 #: One write in so many looks whether the cache is too large. Codes are hashes, so their first digits are dice.
 _LOOK_AT = "00"
 #: Seconds after which an unfinished file has surely been left behind.
@@ -58,8 +56,7 @@ _STALE = 3600
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one module: why it was loaded or compiled, and what hindered storing it, if anything."""
 
     key: str
@@ -72,8 +69,7 @@ class Outcome:
         return text + (f"; not stored: {self.not_stored}" if self.not_stored else "")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """What is in the cache: entries and their bytes; `problem` says why it is not used, if it is not."""
 
     folder: Path | None
@@ -284,10 +280,14 @@ def _cache_at(setting: str) -> ObjectCache:
         return ObjectCache(None, off="GRAPHC_CACHE=off")
     if os.open not in os.supports_dir_fd or sys.platform == "win32":
         return ObjectCache(None, off="this system does not tell who may write a folder")
-    folder = Path(setting or platformdirs.user_cache_dir("graphc")).expanduser()
-    if not setting and not folder.is_absolute():
+    if setting:
+        return ObjectCache(Path(setting).expanduser().absolute())
+    import platformdirs  # not loaded where it is not asked
+
+    folder = Path(platformdirs.user_cache_dir("graphc")).expanduser()
+    if not folder.is_absolute():
         return ObjectCache(None, off="there is no home folder; set GRAPHC_CACHE")
-    return ObjectCache(folder.absolute())
+    return ObjectCache(folder)
 
 
 __all__ = [

@@ -126,12 +126,12 @@ def write_entry(folder: int, key: str, image: bytes) -> None:
         raise
 
 
-def files_in(folder: int, names: re.Pattern[str]) -> list[tuple[float, int, str]]:
-    """(last use, bytes, name) of the files that are called so."""
+def files_in(folder: int, names: str) -> list[tuple[float, int, str]]:
+    """(last use, bytes, name) of the files whose names match this expression."""
     found = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if names.fullmatch(entry.name):
+            if re.fullmatch(names, entry.name):
                 with contextlib.suppress(FileNotFoundError):  # another process was faster
                     status = entry.stat(follow_symlinks=False)
                     found.append((status.st_mtime, status.st_size, entry.name))

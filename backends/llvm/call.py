@@ -22,9 +22,8 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,8 +38,7 @@ NEXT, FREE, RELEASE, SIZES = 0, 1, 2, 3
 _RECORDS = _FRAMES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What the call takes and gives.
 
     Attributes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,11 +22,14 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
+from graphc.backends.llvm import library_pages
 from graphc.backends.llvm.target import Target, host_target
 from graphc.errors import CodegenError
 
 _lock = threading.Lock()
 
+#: One more thread pays from so many characters on.
+_TEXT_PER_THREAD = 1 << 16
 
 #: Code generators that nobody uses now, by target and level of optimisation. One serves one thread at a time.
 _idle: dict[tuple[Target, int], list[llvm.TargetMachine]] = {}
@@ -47,11 +51,31 @@ def emit_object(text: str, opt: int = 2, *, target: Target | None = None) -> byt
 
 
 def emit_objects(texts: Sequence[tuple[str, int]], threads: int, *, target: Target | None = None) -> list[bytes]:
-    """The object files of several texts, each with its level of optimisation, by several threads at once."""
-    if threads <= 1 or len(texts) <= 1:
-        return [emit_object(text, opt, target=target) for text, opt in texts]
-    with ThreadPoolExecutor(min(threads, len(texts)), thread_name_prefix="graphc-codegen") as workers:
-        return list(workers.map(lambda job: emit_object(*job, target=target), texts))
+    """The object files of several texts, each with its level of optimisation, by several threads at once.
+
+    This one is among them; and where there is little text it is the only one, since others start with cold memory.
+    """
+    threads = min(threads, len(texts), 1 + sum(len(text) for text, _ in texts) // _TEXT_PER_THREAD)
+    waiting = deque(enumerate(texts))
+    found: dict[int, bytes] = {}
+
+    def work() -> None:
+        while waiting:
+            try:
+                number, (text, opt) = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            found[number] = emit_object(text, opt, target=target)
+
+    if threads <= 1:
+        work()
+    else:
+        with ThreadPoolExecutor(threads - 1, thread_name_prefix="graphc-codegen") as others:
+            working = [others.submit(work) for _ in range(threads - 1)]
+            work()
+        for each in working:
+            each.result()
+    return [found[number] for number in range(len(texts))]
 
 
 def assembly(text: str, opt: int = 2, *, target: Target | None = None) -> str:
@@ -120,8 +144,25 @@ def _with_line(message: str, text: str) -> str:
 
 @cache
 def _initialise() -> None:
+    """Make LLVM know the processor that it runs on; others are 10 MB of memory more."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    library_pages.give_back()
+
+
+@cache
+def _initialise_others() -> None:
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
+
+
+def _target_named(triple: str) -> llvm.Target:
+    _initialise()
+    try:
+        return llvm.Target.from_triple(triple)
+    except RuntimeError:
+        _initialise_others()
+        return llvm.Target.from_triple(triple)
 
 
 @contextmanager
@@ -140,9 +181,8 @@ def _target_machine(target: Target, opt: int) -> Iterator[llvm.TargetMachine]:
 
 def _new_machine(target: Target, opt: int) -> llvm.TargetMachine:
     with _lock:
-        _initialise()
         try:
-            found = llvm.Target.from_triple(target.triple)
+            found = _target_named(target.triple)
         except RuntimeError as error:
             raise CodegenError(f"jit: no code generator for {target.triple}: {error}") from error
         return found.create_target_machine(

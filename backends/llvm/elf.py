@@ -7,8 +7,8 @@ Invariant: what is read lies inside the file; a file that says otherwise is a `C
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,8 +39,7 @@ _SYMBOL = np.dtype(
 _RELOCATION = np.dtype([("offset", "<u8"), ("type", "<u4"), ("symbol", "<u4"), ("addend", "<i8")])
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A stretch that is loaded into memory.
 
     Attributes:

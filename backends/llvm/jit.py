@@ -5,9 +5,9 @@ Invariant: LLVM is imported only when something is compiled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 from graphc.backends.llvm.cache import Outcome, key_of, object_cache
 from graphc.backends.llvm.fingerprint import fingerprint
@@ -16,13 +16,20 @@ from graphc.backends.llvm.target import Target, host_target, llvm_version
 from graphc.errors import CodegenError
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """What is to be compiled: a module's text, the functions that are taken from it, the level of optimisation."""
+class Code(NamedTuple):
+    """What is to be compiled.
+
+    Attributes:
+        text: a module.
+        exports: the functions that are taken from it.
+        opt: the level of optimisation.
+        is_kept: whether what is compiled goes to the disk cache.
+    """
 
     text: str
     exports: tuple[str, ...]
     opt: int = 2
+    is_kept: bool = True
 
 
 def compile_module(
@@ -47,24 +54,34 @@ def compile_modules(
     target: Target | None = None,
     symbols: Mapping[str, int] | None = None,
     threads: int = 1,
-    is_kept: bool = True,
 ) -> list[Library]:
     """`compile_module` for several modules, of which several threads compile what the cache lacks.
 
-    What is compiled goes to the cache if it `is_kept`.
+    Each may call the functions of those before it.
     """
     target = target or host_target()
     keys = [key_of(code.text, code.exports, code.opt, _environment(target)) for code in codes]
-    found = [load_cached(key, code.exports, symbols) for key, code in zip(keys, codes)]
-    missing = [n for n, (library, _) in enumerate(found) if library is None]
-    if missing:
-        from graphc.backends.llvm.codegen import emit_objects  # brings LLVM along
+    found = [object_cache().load(key) for key in keys]
+    emitted = _compiled([code for code, (image, _) in zip(codes, found) if image is None], target, threads)
+    known, libraries = dict(symbols or {}), []
+    for code, (image, outcome) in zip(codes, found):
+        library, outcome = (None, outcome) if image is None else _linked(image, outcome, code.exports, known)
+        if library is None:
+            load = _load_and_keep if code.is_kept else _load
+            fresh = next(emitted if image is None else _compiled([code], target))
+            library = load(outcome, fresh, code.exports, known)
+        known |= {name: library.address(name) for name in code.exports}
+        libraries.append(library)
+    return libraries
 
-        images = emit_objects([(codes[n].text, codes[n].opt) for n in missing], threads, target=target)
-        for n, image in zip(missing, images):
-            load = _load_and_keep if is_kept else _load
-            found[n] = load(found[n][1], image, codes[n].exports, symbols), found[n][1]
-    return [library for library, _ in found if library is not None]
+
+def _compiled(codes: Sequence[Code], target: Target, threads: int = 1) -> Iterator[bytes]:
+    """The object files of modules, in order."""
+    if not codes:
+        return iter(())
+    from graphc.backends.llvm.codegen import emit_objects  # brings LLVM along
+
+    return iter(emit_objects([(code.text, code.opt) for code in codes], threads, target=target))
 
 
 def compile_own(
@@ -86,14 +103,18 @@ def load_cached(
     key: str, exports: Sequence[str], symbols: Mapping[str, int] | None = None
 ) -> tuple[Library | None, Outcome]:
     """The library under this key of the disk cache, if it is there; and why it is not."""
-    store = object_cache()
-    image, outcome = store.load(key)
-    if image is None:
-        return None, outcome
+    image, outcome = object_cache().load(key)
+    return (None, outcome) if image is None else _linked(image, outcome, exports, symbols)
+
+
+def _linked(
+    image: bytes, outcome: Outcome, exports: Sequence[str], symbols: Mapping[str, int] | None
+) -> tuple[Library | None, Outcome]:
+    """The library of an entry of the disk cache; None if it cannot be linked, and why."""
     try:
         library = load_object(image, exports, symbols=symbols)
     except CodegenError as error:
-        return None, store.reject(key, error.message)
+        return None, object_cache().reject(outcome.key, error.message)
     library.outcome = outcome
     return library, outcome
 
@@ -103,7 +124,7 @@ def _load(
 ) -> Library:
     """The library of an object file that is not stored."""
     library = load_object(image, exports, symbols=symbols)
-    library.outcome = replace(outcome, not_stored="it is of the first tier")
+    library.outcome = outcome._replace(not_stored="it is of the first tier")
     return library
 
 
@@ -112,7 +133,7 @@ def _load_and_keep(
 ) -> Library:
     """The library of an object file, which is stored, once it has proved to link, under the outcome's key."""
     library = load_object(image, exports, symbols=symbols)
-    library.outcome = replace(outcome, not_stored=object_cache().store(outcome.key, image))
+    library.outcome = outcome._replace(not_stored=object_cache().store(outcome.key, image))
     return library
 
 

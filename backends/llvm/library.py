@@ -9,7 +9,7 @@ of it never changes what they do.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from graphc.backends.llvm.emitter import Builder, Module
 from graphc.backends.llvm.jit import Code, compile_modules
@@ -35,8 +35,8 @@ def link(
     entries: Sequence[Builder],
     data: Mapping[str, int] | None = None,
     opt_level: int | None = None,
-    is_kept: bool = True,
     threads: int | None = None,
+    first_tier: Collection[str] | None = None,
 ) -> Linked:
     """Compile the entries of a program, and those of its kernels that are not compiled yet.
 
@@ -45,50 +45,67 @@ def link(
         entries: the functions of this program alone.
         data: the addresses of further symbols that the entries use.
         opt_level: how much LLVM's code generator optimises, 0 to 2; None: as much as pays for this many kernels.
-        is_kept: whether what is compiled goes to the disk cache.
         threads: how many may compile; by default as many as run.
+        first_tier: for code that will soon be replaced, so that it is neither optimised nor kept in the disk cache:
+            the symbols of the kernels to which that does not apply.
     """
     by_symbol = {symbol_of(k.function): k for k in kernels}
-    found = kernels_in_memory(by_symbol, opt_level)
-    reused = frozenset(found.values())
-    missing = [s for s in by_symbol if s not in found]
-    many = len(missing) > OPTIMISED_KERNELS
-    if many:
-        missing.sort(key=lambda symbol: not by_symbol[symbol].is_product)
     threads = threads or thread_count()
-    chunks = list(_chunks(missing, 1 if many else threads))
-    codes = []
-    for chunk in chunks:
-        opt = (0 if many and not any(by_symbol[s].is_product for s in chunk) else 2) if opt_level is None else opt_level
-        codes.append(Code(module_text([(s, by_symbol[s]) for s in chunk]), tuple(chunk), opt))
-    for chunk, library in zip(chunks, compile_modules(codes, threads=threads, is_kept=is_kept)):
-        found.update(dict.fromkeys(chunk, library))
-    remember(found, opt_level)
-    if entries:
-        found |= _link_entries(entries, found, data or {}, opt_level, is_kept)
+    wanted = {opt_level: list(by_symbol)}
+    if first_tier is not None:
+        final = {*first_tier, *kernels_in_memory(by_symbol, None)}
+        wanted = {None: [s for s in by_symbol if s in final], 0: [s for s in by_symbol if s not in final]}
+    found: dict[str, Library] = {}
+    codes: list[Code] = []
+    for level, symbols in wanted.items():
+        found |= kernels_in_memory(symbols, level)
+        missing = {s: by_symbol[s] for s in symbols if s not in found}
+        codes += _codes(missing, level, threads, is_kept=first_tier is None or level is None)
+    reused = frozenset(found.values())
+    if entries:  # they only call; beside many kernels they are not worth optimising
+        level = opt_level if first_tier is None else 0
+        opt = (2 if len(by_symbol) <= OPTIMISED_KERNELS else 0) if level is None else level
+        names = tuple(e.name for e in entries if not e.is_internal)
+        codes.append(Code(module_text([], entries), names, opt, is_kept=first_tier is None))
+    known = {**(data or {}), **{s: library.address(s) for s, library in found.items()}}
+    for code, library in zip(codes, compile_modules(codes, threads=threads, symbols=known)):
+        found.update(dict.fromkeys(code.exports, library))
+    for level, symbols in wanted.items():
+        remember({symbol: found[symbol] for symbol in symbols}, level)
     return Linked.of(found, reused)
 
 
-def _link_entries(
-    entries: Sequence[Builder],
-    kernels: Mapping[str, Library],
-    data: Mapping[str, int],
-    opt_level: int | None,
-    is_kept: bool,
-) -> dict[str, Library]:
-    """Entries only call; beside many kernels they are not worth optimising."""
-    names = tuple(e.name for e in entries if not e.is_internal)
-    known = {**data, **{s: library.address(s) for s, library in kernels.items()}}
-    opt = (2 if len(kernels) <= OPTIMISED_KERNELS else 0) if opt_level is None else opt_level
-    (library,) = compile_modules([Code(module_text([], entries), names, opt)], symbols=known, is_kept=is_kept)
-    return dict.fromkeys(names, library)
+def _codes(kernels: Mapping[str, Kernel], level: int | None, threads: int, is_kept: bool) -> Iterator[Code]:
+    """These kernels as modules: at least so many, if there are as many kernels, so that as many threads compile them.
+
+    Where there are very many, and no level is asked for, only products are optimised.
+    """
+    many = len(kernels) > OPTIMISED_KERNELS
+    groups = {2 if level is None else level: kernels}
+    if many and level is None:
+        groups = {opt: {s: k for s, k in kernels.items() if k.is_product == (opt == 2)} for opt in (2, 0)}
+    for opt, group in groups.items():
+        for module in _modules(group, 1 if many else threads):
+            yield Code(module_text(list(module.items())), tuple(module), opt, is_kept)
 
 
-def _chunks(symbols: Sequence[str], least: int) -> Iterator[Sequence[str]]:
-    """Kernels by modules: `least` modules if there are as many kernels, so that as many threads compile them."""
-    count = max(-(-len(symbols) // KERNELS_PER_MODULE), min(least, len(symbols)))
-    bounds = [len(symbols) * n // count for n in range(count + 1)] if count else [0]
-    return (symbols[first:last] for first, last in itertools.pairwise(bounds))
+def _modules(kernels: Mapping[str, Kernel], least: int) -> Iterator[dict[str, Kernel]]:
+    """Kernels by modules of about as much text each, in order, since helpers are shared between neighbours."""
+    count = max(-(-len(kernels) // KERNELS_PER_MODULE), min(least, len(kernels)))
+    texts = list(_added_texts(kernels.values()))
+    middles = [end - text / 2 for end, text in zip(itertools.accumulate(texts), texts)]
+    places = [int(middle * count / sum(texts)) for middle in middles]
+    for _, module in itertools.groupby(zip(places, kernels.items()), key=lambda pair: pair[0]):
+        yield dict(kernel for _, kernel in module)
+
+
+def _added_texts(kernels: Iterable[Kernel]) -> Iterator[int]:
+    """How much text each kernel adds to that of those before it."""
+    known: set[str] = set()
+    for kernel in kernels:
+        added = [h for h in kernel.helpers if h.name not in known]
+        known.update(h.name for h in added)
+        yield sum(len(f.text()) for f in (kernel.function, *added))
 
 
 def module_text(kernels: Sequence[tuple[str, Kernel]], entries: Sequence[Builder] = ()) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from graphc.backends.llvm.cache import ObjectCache, object_cache
 from graphc.backends.llvm.jit import load_cached
@@ -28,8 +28,7 @@ _compiled: weakref.WeakValueDictionary[tuple[str, int | None], Library] = weakre
 Stored = tuple[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(NamedTuple):
     """A program's code.
 
     Attributes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ ALIGNMENT = 64
 _STAGGER = 3 * ALIGNMENT
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Byte offsets of the arena's buffers, by slot, for one set of sizes; that of scratch memory; and the total."""
 
     offsets: Mapping[int, int]

@@ -94,7 +94,7 @@ class Program:
         if opt_level is None and tiers.ENABLED and self._has_tiers and self._is_native and build.is_small:
             # One thread: the others are for calls; and no thread can be started when the process ends.
             self._second_tier = lambda: self._use(self._optimised(key, signature, data, threads=1))
-            return build.link(signature, data, 0, is_kept=False)
+            return build.link_first_tier(signature, data)
         return self._optimised(key, signature, data, opt_level)
 
     def _optimised(
@@ -199,7 +199,8 @@ class Program:
         """
         if self._second_tier is not None:  # worth the work, now that there are calls
             job, self._second_tier = self._second_tier, None
-            tiers.later(job)
+            with tiers.behind(job):
+                return self(arrays, out)
         frames = self._frames_for(tuple(arrays[number].shape[axis] for number, axis in self._symbols.values()))
         frame = frames.take()
         for variable in self._variables:

@@ -192,6 +192,11 @@ class Scan:
     names: ClassVar = ("step",)
 
     @property
+    def turns(self) -> Size:
+        """How often the plan runs: each step, once for each part."""
+        return self.length * (1 if self.parts is None else self.parts.count)
+
+    @property
     def plans(self) -> tuple[Plan, ...]:
         """The plans of the bodies, in the order of their steps' numbers."""
         return (self.plan,)

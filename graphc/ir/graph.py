@@ -118,7 +118,7 @@ class Graph:
 
 def with_inputs(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     """`tensor` with other operands of the same types; itself where nothing changes."""
-    if all(a is b for a, b in zip(tensor.inputs, inputs)):
+    if tensor.inputs == inputs:  # tensors compare by identity
         return tensor
     return Tensor(tensor.op, inputs, tensor.attrs, tensor.type, tensor.location, tensor.hint)
 

@@ -9,12 +9,11 @@ It is public as `gc.location`.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import linecache
 import os
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -138,14 +137,22 @@ class at:  # noqa: N801 - read as a word: with at(line, name)
         _context.stand_in = self._before
 
 
-@contextlib.contextmanager
-def inherit(location: Location, reason: str | None = None) -> Iterator[None]:
+class inherit:  # noqa: N801 - read as a word: with inherit(location)
     """Tensors made in this block carry `location`, with `reason` added once to its `via`."""
-    if reason is not None and reason not in location.via:
-        location = replace(location, via=(*location.via, reason))
-    before = _context.inherited
-    _context.inherited = location
-    try:
-        yield
-    finally:
-        _context.inherited = before
+
+    __slots__ = ("_before", "_location")
+
+    def __init__(self, location: Location, reason: str | None = None) -> None:
+        self._location = location if reason is None else _because(location, reason)
+
+    def __enter__(self) -> None:
+        self._before = _context.inherited
+        _context.inherited = self._location
+
+    def __exit__(self, *error: object) -> None:
+        _context.inherited = self._before
+
+
+@functools.lru_cache(256)  # each rule is tried on each tensor, and of most lines there are several
+def _because(location: Location, reason: str) -> Location:
+    return location if reason in location.via else replace(location, via=(*location.via, reason))

@@ -34,6 +34,10 @@ class Trait(enum.Enum):
     BODY = "has body graphs among its attributes; `eval` also receives `sizes` and `run`, see `evaluate_tensor`"
     LIBRARY = "runs in a library (LAPACK through NumPy); backends may run it as a host step"
 
+    # Members are equal only to themselves; the hash of an Enum is a function in Python, and traits are asked for
+    # very often.
+    __hash__ = object.__hash__
+
 
 #: What `vjp=` says of an op whose result has no gradient by nature (comparisons, argsort, rounding to int).
 NOT_DIFFERENTIABLE: Final = "not differentiable"

@@ -11,6 +11,7 @@ import threading
 import warnings
 
 import numpy as np
+import platformdirs
 import pytest
 
 import graphc as gc
@@ -110,7 +111,7 @@ def test_off_means_off(folder, monkeypatch):
 
 
 def test_without_a_home_there_is_no_default_folder(monkeypatch):
-    monkeypatch.setattr(cache_module.platformdirs, "user_cache_dir", lambda name: "~/.cache/graphc")
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: "~/.cache/graphc")
     monkeypatch.setattr(cache_module.Path, "expanduser", lambda path: path)
     monkeypatch.delenv("GRAPHC_CACHE")
     cache_module._cache_at.cache_clear()

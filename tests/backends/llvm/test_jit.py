@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from graphc.backends.llvm import codegen
 from graphc.backends.llvm.codegen import assembly, emit_object
 from graphc.backends.llvm.elf import ObjectFile
 from graphc.backends.llvm.emitter import Builder, Module
@@ -119,6 +120,18 @@ def test_every_level_of_optimisation(opt):
 def test_assembly_is_readable_text():
     text = assembly(text_of(calls("exp")))
     assert "f:" in text and "exp" in text
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_several_threads_give_object_files_in_order(monkeypatch, threads):
+    monkeypatch.setattr(codegen, "_TEXT_PER_THREAD", 1)
+    texts = [f"define i64 @f() {{ ret i64 {number} }}" for number in range(7)]
+    expected = [emit_object(text, 0) for text in texts]
+    assert codegen.emit_objects([(text, 0) for text in texts], threads) == expected
+    for place in (0, 6):
+        wrong = [*texts[:place], "no IR", *texts[place:]]
+        with pytest.raises(CodegenError, match="rejects"):
+            codegen.emit_objects([(text, 0) for text in wrong], threads)
 
 
 def test_threads_may_compile_at_once():

@@ -105,6 +105,31 @@ def test_many_kernels_are_cut_into_modules(modules, monkeypatch):
     assert len(linked.addresses) == 10
 
 
+def test_threads_have_modules_of_about_equal_text(modules):
+    x = gc.placeholder(("n",), "float64")
+    y = x * (next(fresh) / 7)
+    for function in (gc.exp, gc.sin, gc.tanh, gc.erf):
+        y = function(y)
+    long = build_loops(Graph("body", (x,), (y,)))
+    link([kernel(), kernel(), long, kernel()], [], threads=2)
+    assert [len(defined([text])) for text in modules] == [2, 2]
+    modules.clear()
+    link([long, *[kernel() for _ in range(4)]], [], opt_level=1, threads=2)
+    assert sorted(len(defined([text])) for text in modules) == [1, 4]
+
+
+def test_a_first_tier_is_not_kept_but_for_what_is_named():
+    kernels = [kernel() for _ in range(4)]
+    long = symbol_of(kernels[0].function)
+    first = link(kernels, [], first_tier={long})
+    origins = {s: str(lib.outcome) for lib, symbols in first.libraries.items() for s in symbols}
+    assert [s for s, origin in origins.items() if "first tier" not in origin] == [long]
+    second = link(kernels, [])
+    assert second.addresses[long] == first.addresses[long]
+    assert all(second.addresses[s] != first.addresses[s] for s in origins if s != long)
+    assert second.stored is not None or linked_module.object_cache().folder is None
+
+
 def test_many_kernels_run():
     x = gc.placeholder(("n",), "float32", name="x")
     outputs, expected = [], []

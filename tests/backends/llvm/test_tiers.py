@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -61,6 +62,62 @@ def test_the_second_tier_takes_over():
     assert "first tier" not in f.artifacts["cache"]
     assert same_bits(f(*arrays), before) and same_bits(f(*arrays), before)
     assert f.compilations == 1
+
+
+def test_long_products_are_optimised_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    x, w = gc.placeholder(("n", 33), "float32", name="x"), gc.placeholder((33, 17), "float32", name="w")
+    arrays = rng.normal(size=(40, 33)).astype("float32"), rng.normal(size=(33, 17)).astype("float32")
+
+    def compiled():
+        garbage.collect()
+        return gc.function([x, w], gc.scan(lambda s: (gc.tanh(x @ w) + s), init=[x @ w], length=3).last[0])
+
+    f = compiled()
+    assert f.artifacts["cache"].count("first tier") == len(f.artifacts["cache"].splitlines()) // 2
+    expected = f(*arrays)
+    tiers.wait()
+    del f
+    monkeypatch.setenv("GRAPHC_CACHE", "off")
+    monkeypatch.setattr(build, "LONG_PRODUCT", 1)
+    f = compiled()
+    assert 0 < f.artifacts["cache"].count("first tier") < len(f.artifacts["cache"].splitlines()) // 2
+    assert same_bits([f(*arrays)], [expected])
+    tiers.wait()
+    assert same_bits([f(*arrays)], [expected])
+
+
+def test_the_background_waits_for_a_first_call_unless_it_takes_long(monkeypatch):
+    order = []
+    with tiers.behind(lambda: order.append("job")):
+        time.sleep(0.05)
+        order.append("call")
+    tiers.wait()
+    monkeypatch.setattr(tiers, "_LONG_SECONDS", 0.01)
+    with tiers.behind(lambda: order.append("job")):
+        tiers.wait()
+        order.append("call")
+    assert order == ["call", "job", "job", "call"]
+
+
+def test_a_first_call_that_fails_is_over(monkeypatch):
+    monkeypatch.setattr(tiers, "_LONG_SECONDS", 60)
+    x, index = gc.placeholder((3,), "float32", name="x"), gc.placeholder((1,), "int64", name="index")
+    f = gc.function([x, index], gc.take(x, index, axis=0))
+    with pytest.raises(gc.IndexOutOfBoundsError):
+        f(np.ones(3, "float32"), [7])
+    start = time.monotonic()
+    tiers.wait()
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")
+def test_the_background_stands_back_behind_calls():
+    found = []
+    with tiers.behind(lambda: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))):
+        pass
+    tiers.wait()
+    assert found[0] >= os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + 5 or found[0] == 19
 
 
 def test_who_asks_for_a_level_has_one_tier():
