@@ -390,10 +390,9 @@ def pooling(g: Generator) -> Tensor:
     if layout == "NCHW" or g.chance(0.5):
         return y
     pooled = y if y.op.name == "max_pool" else y.inputs[0]
-    operands = (x, y) if g.chance(0.5) else (g.exactly(y.shape, x.dtype), g.exactly(x.shape, x.dtype))
-    if operands[0] is x:
-        return apply(OPS["max_pool_pick"], g.exactly(x.shape, x.dtype), x, y, **pooled.attrs)
-    return apply(OPS["max_pool_spread"], operands[0], x, y, **pooled.attrs)
+    if g.chance(0.5):
+        return apply(OPS["max_pool_pick"], g.exactly(x.shape, x.dtype), x, **pooled.attrs)
+    return apply(OPS["max_pool_spread"], g.exactly(y.shape, x.dtype), x, **pooled.attrs)
 
 
 @recipe(1)

@@ -205,8 +205,8 @@ _POOLED: tuple[tuple[Shape, Shape, dict[str, Any]], ...] = (
 )
 POOLINGS = (
     Sample("max_pool", tuple(case(x, **a) for x, _, a in _POOLED), NUMERIC),
-    Sample("max_pool_spread", tuple(case(y, x, y, **a) for x, y, a in _POOLED), NUMERIC, ulp=4),
-    Sample("max_pool_pick", tuple(case(x, x, y, **a) for x, y, a in _POOLED), NUMERIC),
+    Sample("max_pool_spread", tuple(case(y, x, **a) for x, y, a in _POOLED), NUMERIC, ulp=4),
+    Sample("max_pool_pick", tuple(case(x, x, **a) for x, _, a in _POOLED), NUMERIC),
     Sample("sum_pool", tuple(case(x, **a) for x, _, a in _POOLED), FLOATS, ulp=8),
     Sample("sum_pool_spread", tuple(case(y, size=x[1:-1], **a) for x, y, a in _POOLED), FLOATS, ulp=8),
 )
