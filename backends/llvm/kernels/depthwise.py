@@ -117,7 +117,7 @@ class _Convolving(_Depthwise):
         inside = self.is_inside([*places[:2], b.i64(0)], axes=2)
         low, high = self.windows_inside()
         high = b.select(inside, high, low)
-        count = b.param("count2")
+        count = self.param("count2")
         tiled = b.add(low, b.mul(b.sdiv(b.sub(high, low), _TILE), _TILE))
         self.windows_between(line, b.i64(0), low, self.window)
         with b.loop(low, tiled, _TILE) as tile:
@@ -149,7 +149,7 @@ class _Convolving(_Depthwise):
                 place = b.add(b.add(outside, at), b.mul(self.pixel, q))
                 b.store(value, b.offset(b.param("result"), place))
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
     def window(self, inside: Value, outside: Value, places: list[Value]) -> None:
         """All channels of one window."""
@@ -165,7 +165,7 @@ class _Convolving(_Depthwise):
             (sums,) = self.over_taps(b.add(inside, at), places, initial, tap)
             b.store(sums, b.offset(b.param("result"), b.add(outside, at)))
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
 
 class _Transposing(_Depthwise):

@@ -22,9 +22,14 @@ from graphc.backends.llvm.target import Target
 #: With a larger stride, what a vector needs is so far apart that it takes more shuffles than it saves.
 _LARGEST_STRIDE = 4
 
+#: Lines of up to so many vectors are written out.
+_STRAIGHT = 2
+
 
 class PlaneKernel(SlidingKernel):
     """A kernel of images of one channel, over lines of windows."""
+
+    is_static = True  # an image may be small, and what is done for each line counts
 
     def __init__(self, work: Sliding, name: str, pointers: Sequence[str], target: Target) -> None:
         super().__init__(work, name, pointers, target)
@@ -36,6 +41,8 @@ class PlaneKernel(SlidingKernel):
         self.vectors = tuple(lanes for lanes in (native, native // 2, native // 4) if lanes > 1)
         with self.b.at(self.b.entry):
             self.low, self.high = self.windows_inside()
+        #: How many windows a line has, where no tap lies outside along the last axis and that is known.
+        self.length = None if work.padded or not isinstance(work.counts[2], int) else work.counts[2]
 
     def has_vectors(self) -> bool:
         """Whether vectors of windows are of use."""
@@ -50,7 +57,7 @@ class PlaneKernel(SlidingKernel):
         b, stride = self.b, self.work.strides[2]
         flat, places = self.base(line, b.i64(0))
         inside = b.mul(flat, self.size)
-        outside = b.mul(b.mul(line.number, b.param("count2")), self.size)
+        outside = b.mul(b.mul(line.number, self.param("count2")), self.size)
 
         def some(window: Value, lanes: int) -> None:
             further = b.mul(window, stride)
@@ -59,9 +66,13 @@ class PlaneKernel(SlidingKernel):
                 [*places[:2], b.add(places[2], further)], lanes,
             )  # fmt: skip
 
-        low, high, count = self.low, self.high, b.param("count2")
+        low, high, count = self.low, self.high, self.param("count2")
         if not self.vectors:
             self._singles(b.i64(0), count, some)
+            return
+        if self.length is not None and self.length <= _STRAIGHT * self.vectors[0]:
+            for window, lanes in self._cuts(self.length):
+                some(b.i64(window), lanes)
             return
         allowed = self.takes_vectors(places)
         if allowed is not None:
@@ -74,6 +85,13 @@ class PlaneKernel(SlidingKernel):
     def _singles(self, low: Value, high: Value, body: Callable[[Value, int], None]) -> None:
         with self.b.loop(low, high) as window:
             body(window.index, 1)
+
+    def _cuts(self, length: int) -> list[tuple[int, int]]:
+        """The first windows and lanes of the vectors of a line of known length, and of its single windows."""
+        for lanes in self.vectors:
+            if length >= lanes:
+                return [*((at, lanes) for at in range(0, length - lanes, lanes)), (length - lanes, lanes)]
+        return [(window, 1) for window in range(length)]
 
     def _cut(self, low: Value, high: Value, body: Callable[[Value, int], None]) -> Value:
         """Vectors of the windows from `low` to `high`; gives the first window that is in none."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphc.backends.llvm.emitter import EXACT, Value, vector
+from graphc.backends.llvm.emitter import EXACT, Value, like, vector
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.correlation import in_three
 from graphc.backends.llvm.kernels.planes import PlaneKernel
@@ -23,6 +23,8 @@ from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
+
+Tap = tuple[int, ...]
 
 #: The names of operands and result.
 _POINTERS = {
@@ -68,16 +70,15 @@ class _Pooling(SlidingKernel):
     def is_larger(self, x: Value, largest: Value) -> Value:
         """Whether the first is larger than the second, NaN being the largest."""
         b = self.b
-        if not self.is_float:
-            return b.icmp("sgt" if self.work.dtype.kind == "i" else "ugt", x, largest)
-        return b.or_(b.fcmp("ogt", x, largest), b.and_(b.fcmp("uno", x, x), b.fcmp("ord", largest, largest)))
+        if self.is_float:
+            return b.and_(b.fcmp("ugt", x, largest), b.fcmp("ord", largest, largest))
+        return b.icmp("sgt" if self.work.dtype.kind == "i" else "ugt", x, largest)
 
     def larger(self, x: Value, largest: Value) -> Value:
         """The larger of two, NaN being the largest."""
-        b = self.b
         if self.is_float:
-            return b.select(b.or_(b.fcmp("ogt", x, largest), b.fcmp("uno", x, x)), x, largest)
-        return b.intrinsic("smax" if self.work.dtype.kind == "i" else "umax", x, largest)
+            return self.b.select(self.is_larger(x, largest), x, largest)
+        return self.b.intrinsic("smax" if self.work.dtype.kind == "i" else "umax", x, largest)
 
     def equal(self, x: Value, y: Value) -> Value:
         """Whether the two are equal, or NaN both."""
@@ -114,7 +115,7 @@ class _Folding(_Pooling):
             at = b.mul(channel, self.work.dtype.itemsize)
             self.windows(b.add(inside, at), b.add(outside, at), places, lanes)
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
     def windows(self, inside: Value, outside: Value, places: list[Value], lanes: int) -> None:
         """So many channels of one window, or neighbouring windows of one channel."""
@@ -218,10 +219,10 @@ class _PlaneSpreading(PlaneKernel, _Spreading):
         """One image."""
         b, work = self.b, self.work
         if not work.covers or work.overlaps:
-            elements = b.mul(b.mul(b.param("extent0"), b.param("extent1")), b.param("extent2"))
+            elements = b.mul(b.mul(self.param("extent0"), self.param("extent1")), self.param("extent2"))
             count = b.mul(elements, self.size)
             b.memset(b.offset(b.param("result"), b.mul(image, count)), 0, count)
-        lines = b.mul(b.param("count0"), b.param("count1"))
+        lines = b.mul(self.param("count0"), self.param("count1"))
         start = b.mul(image, lines)
         self.over_lines(start, b.add(start, lines), self.line)
 
@@ -231,15 +232,28 @@ class _PlaneSpreading(PlaneKernel, _Spreading):
         if lanes == 1 or taps is None:
             super().windows(inside, outside, places, lanes)
             return
-        given = self.load("g", outside, lanes)
+        given = self.as_sum(self.load("g", outside, lanes))
         shares = dict.fromkeys(taps, given)
         if self.name == "max_pool_spread":
             met = {tap: self.met("x", b.add(inside, self.tap_offset(tap)), lanes) for tap in taps}
-            largest, found = self.filled(self.least(), lanes), b.const(vector("i1", lanes), 0)
-            for x in met.values():
-                largest = self.larger(x, largest)
-            for tap, x in met.items():
-                shares[tap], found = self.share(x, largest, given, found)
+            zero = self.filled(0, lanes)
+            shares = {tap: b.select(mask, given, zero) for tap, mask in self._first_largest(met).items()}
         for row in dict.fromkeys(tap[:2] for tap in taps):
-            values = [self.as_sum(value) for tap, value in shares.items() if tap[:2] == row]
+            values = [value for tap, value in shares.items() if tap[:2] == row]
             self.put(values, b.add(inside, self.tap_offset((*row, 0))))
+
+    def _first_largest(self, met: dict[Tap, Value]) -> dict[Tap, Value]:
+        """For each tap, where it is the first of the largest: halves against halves, as in a tournament."""
+        b = self.b
+        rounds = [([tap], x) for tap, x in met.items()]
+        wins = {tap: b.const(like(x.type, "i1"), 1) for tap, x in met.items()}
+        while len(rounds) > 1:
+            following = []
+            for (left, x), (right, y) in zip(rounds[::2], rounds[1::2]):
+                later = self.is_larger(y, x)
+                earlier = b.not_(later)
+                wins |= {tap: b.and_(wins[tap], earlier) for tap in left}
+                wins |= {tap: b.and_(wins[tap], later) for tap in right}
+                following.append(([*left, *right], b.select(later, y, x)))
+            rounds = following + rounds[len(following) * 2 :]
+        return wins
