@@ -49,8 +49,8 @@ def layout(graph: Graph) -> Graph:
         new = with_inputs(tensor, inputs)
         with inherit(tensor.location, "via layout"):
             found = _moved(new, tensor in wanted)
-        if found is None:
-            return new
+        if found is None or is_op(new, "permute_dims"):  # that which was transposed twice is there already
+            return new if found is None else found
         return Tensor(found.op, found.inputs, found.attrs, found.type, found.location, tensor.hint or found.hint)
 
     return graph.rebuild(moved)

@@ -64,14 +64,16 @@ class Planes:
 def _planes_of(x: Tensor, counts: Sequence[Size], window: Sequence[Size], tensor: Tensor) -> Planes | None:
     """The geometry, if it is known."""
     attrs, (batch, channels, *extents) = tensor.attrs, x.shape
-    if not all(isinstance(size, int) for size in (channels, *extents, *window, *attrs["before"], *attrs["after"])):
+    if not all(isinstance(size, int) for size in (*extents, *window, *attrs["before"], *attrs["after"])):
+        return None
+    if not isinstance(channels, int):
         return None
 
     def three(sizes: Sequence[Any], missing: int) -> Three:
         return in_three(tuple(sizes), missing)
 
     return Planes(
-        x.dtype, batch, int(channels), three(extents, 1), three(counts, 1), three(window, 1),
+        x.dtype, batch, channels, three(extents, 1), three(counts, 1), three(window, 1),
         three(attrs["before"], 0), three(attrs["dilation"], 1),
     )  # fmt: skip
 
@@ -205,8 +207,8 @@ class _Convolving(_PlaneTaps):
         b, work = self.b, self.work
         low, high = work.inside(1)
         for start, stop in ((0, low), (high, work.counts[1])):
-            for row in range(start, stop, _ROWS):
-                self._tile(row, min(_ROWS, stop - row), column)
+            for border in range(start, stop, _ROWS):
+                self._tile(border, min(_ROWS, stop - border), column)
         rows = min(_ROWS, high - low)
         if rows:
             with b.forever([b.i64(low)]) as loop:  # the last tile ends with the last row
@@ -294,8 +296,8 @@ class _Weighing(_PlaneTaps):
         """The same with one vector of each row."""
         b, work = self.b, self.work
         low, high = work.inside(1)
-        for row in (*range(low), *range(high, work.counts[1])):
-            sums = self._row(plane, (first, row, column), sums)
+        for border in (*range(low), *range(high, work.counts[1])):
+            sums = self._row(plane, (first, border, column), sums)
         if low < high:
             with b.loop(low, high, carried=sums) as loop:
                 loop.next(*self._row(plane, (first, loop.index, column), loop.carried))

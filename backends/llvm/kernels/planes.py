@@ -49,7 +49,7 @@ class PlaneKernel(SlidingKernel):
         return self.work.strides[2] <= _LARGEST_STRIDE
 
     def takes_vectors(self, places: Sequence[Value]) -> Value | None:
-        """Whether a line of windows, at these places along the first two axes, may be cut into vectors; None: always."""
+        """Whether a line at these places along the first two axes may be cut into vectors; None: always."""
         return None
 
     def line(self, line: Line) -> None:
