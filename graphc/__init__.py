@@ -3,7 +3,8 @@
 import importlib
 import typing
 
-import graphc.ops.fused  # noqa: F401  registers the op that passes/fuse.py makes
+import graphc.ops.fused  # registers the op that passes/fuse.py makes
+import graphc.ops.planes  # noqa: F401  registers the ops that passes/planes.py makes
 from graphc import arguments, linalg
 from graphc.errors import (
     ArgumentError,

@@ -8,7 +8,8 @@ functions put transposes around each. Between two such ops stand elementwise ops
 
 So each op that does not care is computed on the channels-last form of its operands, and transposed after; where the
 next op is one of the kind, transposes meet and cancel. An operand that would have to be transposed itself is, if
-the result is wanted with its channels last; small ones (a bias, a scale) always are.
+the result is wanted with its channels last; small ones (a bias, a scale) always are. Graphs of pooling and depthwise
+convolutions only are left as the user has them (`planes.py`).
 
 Invariant: no op is computed twice, and nothing but the place of transposes changes; each value, and the order of
 each sum over pixels, is what it would be for a user with channels last.
@@ -26,6 +27,7 @@ from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TupleType
 from graphc.passes.patterns import is_op, make
+from graphc.passes.planes import by_planes, fits
 
 #: The ops whose images have their channels last; without one of them there is nothing to do.
 SPATIAL = frozenset({
@@ -36,18 +38,19 @@ SPATIAL = frozenset({
 
 def layout(graph: Graph) -> Graph:
     """`graph` with transposes around convolutions and poolings moved towards its outputs."""
-    if not any(tensor.op.name in SPATIAL for tensor in graph.tensors):
+    spatial = [tensor for tensor in graph.tensors if tensor.op.name in SPATIAL]
+    if not spatial:
         return graph
+    if all(map(fits, spatial)):
+        graph = by_planes(graph)
     wanted = _wanted_last(graph)
 
     def moved(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         new = with_inputs(tensor, inputs)
         with inherit(tensor.location, "via layout"):
             found = _moved(new, tensor in wanted)
-        if found is None:
-            return new
-        if tensor.op.name == "permute_dims":  # found was there before
-            return found
+        if found is None or is_op(new, "permute_dims"):  # that which was transposed twice is there already
+            return new if found is None else found
         return Tensor(found.op, found.inputs, found.attrs, found.type, found.location, tensor.hint or found.hint)
 
     return graph.rebuild(moved)

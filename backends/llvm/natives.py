@@ -21,8 +21,8 @@ ELEMENTWISE = frozenset(
 #: Ops with a kernel of their own, a line of `kernels.KERNELS`.
 OWN_KERNEL = frozenset(
     """
-    argmax argmin argsort concat conv conv_transpose conv_weights cumprod cumsum matmul max_pool max_pool_pick
-    max_pool_spread pad scatter_add scatter_set sort sum_pool sum_pool_spread
+    argmax argmin argsort concat conv conv_planes conv_planes_weights conv_transpose conv_weights cumprod cumsum matmul
+    max_pool max_pool_pick max_pool_spread pad scatter_add scatter_set sort sum_pool sum_pool_spread
     """.split()
 )
 #: Ops that the plan places, or whose kernel it chooses by their operands.

@@ -149,6 +149,10 @@ def _conv_weights(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> i
     return 2 * _number(tensor.shape, sizes) * math.prod(shapes[1][:-1])
 
 
+def _conv_planes_weights(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
+    return 2 * math.prod(shapes[1]) * math.prod(tensor.attrs["window"])
+
+
 def _pool(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
     """One operation for each element of each window."""
     window = _number(tensor.attrs["window"], sizes)
@@ -178,6 +182,8 @@ def _softmax(shapes: Shapes, tensor: Tensor, sizes: Mapping[str, int]) -> int:
 _COUNTS: Mapping[str, Callable[[Shapes, Tensor, Mapping[str, int]], int]] = {
     "matmul": _matmul,
     "conv": _conv,
+    "conv_planes": _conv,
+    "conv_planes_weights": _conv_planes_weights,
     "conv_transpose": _conv_transpose,
     "conv_weights": _conv_weights,
     "max_pool": _pool,

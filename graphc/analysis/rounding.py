@@ -34,22 +34,27 @@ INEXACT = frozenset({
 })  # fmt: skip
 #: Ops that add up or multiply many terms in an order of the implementation's own, or that cancel inside.
 ACCUMULATING = frozenset({
-    "conv", "conv_transpose", "conv_weights", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "matmul",
-    "max_pool_spread", "prod", "scatter_add", "softmax", "sum", "sum_pool", "sum_pool_spread",
+    "conv", "conv_planes", "conv_planes_weights", "conv_transpose", "conv_weights", "cumprod", "cumsum", "log_softmax",
+    "logaddexp", "logsumexp", "matmul", "max_pool_spread", "prod", "scatter_add", "softmax", "sum", "sum_pool",
+    "sum_pool_spread",
 })  # fmt: skip
 #: Sums of products.
-PRODUCTS = frozenset({"conv", "conv_transpose", "conv_weights", "matmul"})
+PRODUCTS = frozenset({
+    "conv", "conv_planes", "conv_planes_weights", "conv_transpose", "conv_weights", "matmul",
+})  # fmt: skip
 #: Sums, whose terms may cancel -> how many terms one element has, by result and operands.
 TERMS: Mapping[str, Callable[..., int]] = {
     "matmul": lambda tensor, x, y: x.shape[-1],
     "conv": lambda tensor, x, w: math.prod(w.shape[1:]),
+    "conv_planes": lambda tensor, x, w: math.prod(w.shape[1:]),
+    "conv_planes_weights": lambda tensor, x, y: math.prod((y.shape[0], *y.shape[2:])),
     "conv_transpose": lambda tensor, y, w: math.prod((w.shape[0], *w.shape[2:])),
     "conv_weights": lambda tensor, x, y: math.prod(y.shape[:-1]),
     "sum": lambda tensor, x: math.prod(x.shape[axis] for axis in tensor.attrs["axis"]),
     "cumsum": lambda tensor, x: x.shape[tensor.attrs["axis"]],
 }
 #: Sums over the taps of windows.
-WINDOW_SUMS = frozenset({"conv", "conv_transpose", "sum_pool", "sum_pool_spread"})
+WINDOW_SUMS = frozenset({"conv", "conv_planes", "conv_transpose", "sum_pool", "sum_pool_spread"})
 #: They end with the logarithm of a rounded sum, which may be near 1: its error does not shrink with the result.
 LOGARITHMS_OF_SUMS = frozenset({"log_softmax", "logsumexp"})
 #: Reductions that are exact, but for the sign of a zero among zeros of both signs.
@@ -327,7 +332,7 @@ def _reordered(tensor: Tensor, operands: list[Value], moves: _Moves) -> list[Val
         x, y = operands
         order = moves.rng.permutation(x.shape[-1])
         return [x[..., order], y[..., order, :]]
-    if tensor.op.name in PRODUCTS and tensor.attrs["groups"] == 1:
+    if tensor.op.name in PRODUCTS and tensor.attrs.get("groups") == 1:
         x, y = operands
         if tensor.op.name == "conv_weights":
             order = moves.rng.permutation(x.shape[0])

@@ -48,8 +48,8 @@ _COLOURS = {
     "result": ("#1e293b", "#1e293b", "#f8fafc"),
 }
 _MATRIX = frozenset({
-    "matmul", "conv", "conv_transpose", "conv_weights", "solve", "cholesky", "inv", "det", "slogdet", "svd", "eigh",
-    "qr",
+    "matmul", "conv", "conv_planes", "conv_planes_weights", "conv_transpose", "conv_weights", "solve", "cholesky",
+    "inv", "det", "slogdet", "svd", "eigh", "qr",
 })  # fmt: skip
 #: All that is not a `Char` of XML 1.0, section 2.2.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -1,12 +1,12 @@
 """Pooling: the largest or the average element of each window, over images with their channels last.
 
-The maximum keeps no indices: its gradient finds the places again by comparing the operand with the result.
+The maximum keeps no indices: its gradient looks for the places again, so it needs nothing but the operand.
 
-    max_pool(x)                 y: the largest element of each window
-    max_pool_spread(g, x, y)    the transpose of max_pool's derivative: g added to the place of each maximum
-    max_pool_pick(h, x, y)      the derivative: h at the place of each maximum
-    sum_pool(x)                 the sum of each window
-    sum_pool_spread(g)          its transpose: to each element, the g of the windows that it lies in
+    max_pool(x)              the largest element of each window
+    max_pool_spread(g, x)    the transpose of max_pool's derivative: g added to the place of each maximum
+    max_pool_pick(h, x)      the derivative: h at the place of each maximum
+    sum_pool(x)              the sum of each window
+    sum_pool_spread(g)       its transpose: to each element, the g of the windows that it lies in
 
 Invariant: where several elements of a window are the largest, the first in row-major order is its place, as in
 PyTorch (also where they are zeros of both signs); NaN counts as the largest, as in NumPy. What lies in the padding
@@ -67,17 +67,16 @@ def _max_pool_type(x: TensorType, **geometry: Any) -> TensorType:
     return _pooled(x, **geometry)
 
 
-def _at_maxima_type(values: TensorType, x: TensorType, y: TensorType, spreads: bool, **geometry: Any) -> TensorType:
+def _at_maxima_type(values: TensorType, x: TensorType, spreads: bool, **geometry: Any) -> TensorType:
     """The type of what is taken from the maxima of x, or spread to them."""
     pooled = _max_pool_type(x, **geometry)
     given, wanted = (pooled, x) if spreads else (x, pooled)
-    for operand, model in ((values, given), (y, pooled)):
-        if operand.dtype != x.dtype:
-            raise DTypeError("the operands have different dtypes")
-        if operand.rank != x.rank:
-            raise ShapeError("the operands differ in rank")
-        for size, expected in zip(operand.shape, model.shape):
-            require_equal(size, expected, "the operands do not belong to one pooling")
+    if values.dtype != x.dtype:
+        raise DTypeError("the operands have different dtypes")
+    if values.rank != x.rank:
+        raise ShapeError("the operands differ in rank")
+    for size, expected in zip(values.shape, given.shape):
+        require_equal(size, expected, "the operands do not belong to one pooling")
     return wanted
 
 
@@ -124,8 +123,9 @@ def _max_pool_eval(x: np.ndarray, **geometry: Any) -> np.ndarray:
     return result
 
 
-def _maxima(x: np.ndarray, y: np.ndarray, geometry: dict[str, Any]) -> Iterator[tuple[Slices, Slices, np.ndarray]]:
+def _maxima(x: np.ndarray, geometry: dict[str, Any]) -> Iterator[tuple[Slices, Slices, np.ndarray]]:
     """For each tap, where it meets what, and for which of those windows it is the place of the maximum."""
+    y = _max_pool_eval(x, **geometry)
     found = np.zeros(y.shape, bool)
     for inside, outside in _meetings(x.shape[1:-1], y.shape[1:-1], **geometry):
         here_, largest = x[inside], y[outside]
@@ -135,16 +135,16 @@ def _maxima(x: np.ndarray, y: np.ndarray, geometry: dict[str, Any]) -> Iterator[
         yield inside, outside, first
 
 
-def _max_pool_spread_eval(g: np.ndarray, x: np.ndarray, y: np.ndarray, **geometry: Any) -> np.ndarray:
+def _max_pool_spread_eval(g: np.ndarray, x: np.ndarray, **geometry: Any) -> np.ndarray:
     result = np.zeros(x.shape, x.dtype)
-    for inside, outside, first in _maxima(x, y, geometry):
+    for inside, outside, first in _maxima(x, geometry):
         result[inside] += np.where(first, g[outside], np.zeros((), g.dtype))
     return result
 
 
-def _max_pool_pick_eval(h: np.ndarray, x: np.ndarray, y: np.ndarray, **geometry: Any) -> np.ndarray:
-    result = np.zeros(y.shape, x.dtype)
-    for inside, outside, first in _maxima(x, y, geometry):
+def _max_pool_pick_eval(h: np.ndarray, x: np.ndarray, **geometry: Any) -> np.ndarray:
+    result = np.zeros((x.shape[0], *_counts(x, geometry), x.shape[-1]), x.dtype)
+    for inside, outside, first in _maxima(x, geometry):
         result[outside] = np.where(first, h[inside], result[outside])
     return result
 
@@ -170,28 +170,28 @@ MAX_POOL = define(
     attrs=_ATTRS,
     infer=_max_pool_type,
     eval=_max_pool_eval,
-    vjp=lambda g, y, x, **geometry: (apply(OPS["max_pool_spread"], g, x, y, **geometry),),
+    vjp=lambda g, y, x, **geometry: (apply(OPS["max_pool_spread"], g, x, **geometry),),
     doc="the largest element of each window of an image that has its channels last",
 )
 
 MAX_POOL_SPREAD = define(
     "max_pool_spread",
-    operands=("g", "x", "y"),
+    operands=("g", "x"),
     attrs=_ATTRS,
-    infer=lambda g, x, y, **geometry: _at_maxima_type(g, x, y, True, **geometry),
+    infer=lambda g, x, **geometry: _at_maxima_type(g, x, True, **geometry),
     eval=_max_pool_spread_eval,
-    vjp=lambda h, r, g, x, y, **geometry: (apply(OPS["max_pool_pick"], h, x, y, **geometry), None, None),
-    doc="to the place of the maximum y of each window of x, the g of the window added",
+    vjp=lambda h, r, g, x, **geometry: (apply(OPS["max_pool_pick"], h, x, **geometry), None),
+    doc="to the place of the maximum of each window of x, the g of the window added",
 )
 
 MAX_POOL_PICK = define(
     "max_pool_pick",
-    operands=("h", "x", "y"),
+    operands=("h", "x"),
     attrs=_ATTRS,
-    infer=lambda h, x, y, **geometry: _at_maxima_type(h, x, y, False, **geometry),
+    infer=lambda h, x, **geometry: _at_maxima_type(h, x, False, **geometry),
     eval=_max_pool_pick_eval,
-    vjp=lambda g, r, h, x, y, **geometry: (apply(OPS["max_pool_spread"], g, x, y, **geometry), None, None),
-    doc="h at the place of the maximum y of each window of x",
+    vjp=lambda g, r, h, x, **geometry: (apply(OPS["max_pool_spread"], g, x, **geometry), None),
+    doc="h at the place of the maximum of each window of x",
 )
 
 SUM_POOL = define(
@@ -290,4 +290,5 @@ def avg_pool(
     else:
         ones = apply(OPS["broadcast_to"], constant(1, image.dtype), shape=(1, *image.shape[1:-1], 1))
         count = apply(SUM_POOL, ones, window=geometry.window, **geometry.attrs)
-    return in_layout("avg_pool", divide(sums, count), layout)
+        count = in_layout("avg_pool", count, layout)
+    return divide(in_layout("avg_pool", sums, layout), count)

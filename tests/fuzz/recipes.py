@@ -355,7 +355,7 @@ def _image(g: Generator, among: Sequence[np.dtype[Any]] = FLOATS) -> Tensor:
     fitting = [t for t in g.pool if suits(t)]
     if fitting and g.chance(0.6):
         return g.one_of(fitting)
-    space = tuple(g.number(1, 7) for _ in range(g.one_of((1, 2, 2, 2, 3))))
+    space = (*(g.number(1, 7) for _ in range(g.one_of((0, 1, 1, 1, 2)))), g.number(1, 7 if g.chance(0.6) else 24))
     return g.exactly((g.size(), *space, g.one_of((1, 2, 3, 4, 17))), g.dtype(among))
 
 
@@ -374,6 +374,9 @@ def convolution(g: Generator) -> Tensor:
     if g.chance(0.3):
         w = g.exactly((channels, g.number(1, 3), *window), x.dtype)
         return gc.conv_transpose(x, w, **geometry)
+    if isinstance(channels, int) and g.chance(0.4):  # depthwise
+        geometry |= {"groups": channels, "strides": g.one_of((1, 1, 2))}
+        return gc.conv(x, g.exactly((channels, 1, *window), x.dtype), **geometry)
     w = g.exactly((groups * g.one_of((1, 2, 3, 17)), share, *window), x.dtype)
     return gc.conv(x, w, **geometry)
 
@@ -390,10 +393,9 @@ def pooling(g: Generator) -> Tensor:
     if layout == "NCHW" or g.chance(0.5):
         return y
     pooled = y if y.op.name == "max_pool" else y.inputs[0]
-    operands = (x, y) if g.chance(0.5) else (g.exactly(y.shape, x.dtype), g.exactly(x.shape, x.dtype))
-    if operands[0] is x:
-        return apply(OPS["max_pool_pick"], g.exactly(x.shape, x.dtype), x, y, **pooled.attrs)
-    return apply(OPS["max_pool_spread"], operands[0], x, y, **pooled.attrs)
+    if g.chance(0.5):
+        return apply(OPS["max_pool_pick"], g.exactly(x.shape, x.dtype), x, **pooled.attrs)
+    return apply(OPS["max_pool_spread"], g.exactly(y.shape, x.dtype), x, **pooled.attrs)
 
 
 @recipe(1)
@@ -406,6 +408,10 @@ def convolution_gradients(g: Generator) -> Tensor:
     pooled = apply(OPS["sum_pool"], x, window=window, **strides, **plain)
     if g.chance(0.5):
         return apply(OPS["sum_pool_spread"], pooled, size=x.shape[1:-1], window=window, **strides, **plain)
+    if g.chance(0.3) and isinstance(x.shape[1], int):
+        w = g.exactly((x.shape[1], 1, *(min(2, *g.values_of(s)) for s in x.shape[2:])), x.dtype)
+        y = apply(OPS["conv_planes"], x, w, **plain)
+        return apply(OPS["conv_planes_weights"], x, y, window=w.shape[2:], **plain) if g.chance(0.5) else y
     y = g.exactly((*pooled.shape[:-1], g.number(1, 4)), x.dtype)
     return apply(OPS["conv_weights"], x, y, window=window, **strides, **plain, groups=1)
 

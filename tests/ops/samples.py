@@ -194,6 +194,21 @@ CONVOLUTIONS = (
     Sample("conv_transpose", tuple(case(y, w, size=x[1:-1], **a) for x, w, y, a in _CONVOLVED), FLOATS, ulp=16),
     Sample("conv_weights", tuple(case(x, y, window=w[2:], **a) for x, w, y, a in _CONVOLVED), FLOATS, ulp=16),
 )
+#: (image, weights, result, attributes) of depthwise convolutions with channels first.
+_PLANES: tuple[tuple[Shape, Shape, Shape, dict[str, Any]], ...] = tuple(
+    (x, w, y, {"before": before, "after": after, "dilation": dilation})
+    for x, w, y, before, after, dilation in (
+        ((2, 3, 9), (3, 1, 3), (2, 3, 9), (1,), (1,), (1,)),
+        ((2, 2, 5, 6), (2, 1, 3, 2), (2, 2, 3, 5), (0, 0), (0, 0), (1, 1)),
+        ((1, 2, 4, 5), (2, 1, 2, 3), (1, 2, 5, 3), (1, 0), (1, 2), (1, 2)),
+        ((1, 1, 2, 3, 2), (1, 1, 2, 2, 2), (1, 1, 2, 4, 1), (1, 1, 0), (0, 1, 0), (1, 1, 1)),
+        ((0, 2, 4), (2, 1, 2), (0, 2, 3), (0,), (0,), (1,)),
+    )
+)
+PLANES = (
+    Sample("conv_planes", tuple(case(x, w, **a) for x, w, _, a in _PLANES), FLOATS, ulp=16),
+    Sample("conv_planes_weights", tuple(case(x, y, window=w[2:], **a) for x, w, y, a in _PLANES), FLOATS, ulp=16),
+)
 #: (image, result, attributes) of poolings.
 _POOLED: tuple[tuple[Shape, Shape, dict[str, Any]], ...] = (
     ((2, 6, 3), (2, 3, 3), _windows((2,), (0,), (0,), (1,), window=(2,))),
@@ -205,8 +220,8 @@ _POOLED: tuple[tuple[Shape, Shape, dict[str, Any]], ...] = (
 )
 POOLINGS = (
     Sample("max_pool", tuple(case(x, **a) for x, _, a in _POOLED), NUMERIC),
-    Sample("max_pool_spread", tuple(case(y, x, y, **a) for x, y, a in _POOLED), NUMERIC, ulp=4),
-    Sample("max_pool_pick", tuple(case(x, x, y, **a) for x, y, a in _POOLED), NUMERIC),
+    Sample("max_pool_spread", tuple(case(y, x, **a) for x, y, a in _POOLED), NUMERIC, ulp=4),
+    Sample("max_pool_pick", tuple(case(x, x, **a) for x, _, a in _POOLED), NUMERIC),
     Sample("sum_pool", tuple(case(x, **a) for x, _, a in _POOLED), FLOATS, ulp=8),
     Sample("sum_pool_spread", tuple(case(y, size=x[1:-1], **a) for x, y, a in _POOLED), FLOATS, ulp=8),
 )
@@ -302,6 +317,7 @@ SAMPLES: tuple[Sample, ...] = (
                       case((2, 1, 2, 3), (4, 3, 2)), case((4, 2, 3), (3, 1))), ALL_DTYPES, ulp=8),
     # sliding windows
     *CONVOLUTIONS,
+    *PLANES,
     *POOLINGS,
     # LAPACK; test_linalg.py holds gradients of symmetric matrices, which no interval can describe
     Sample("solve", (case((2, 2), (2, 1)), case((2, 1, 1), (1, 3)), case((0, 0), (0, 2)),

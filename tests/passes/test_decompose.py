@@ -15,6 +15,14 @@ GRAPHS = {
     "logaddexp": ("%x: f32[n], %y: f32[n]", "%0 = logaddexp %x, %y : f32[n]"),
     "rsqrt": ("%x: f32[n]", "%0 = rsqrt %x : f32[n]"),
     "softplus": ("%x: f32[n]", "%0 = softplus %x : f32[n]"),
+    "conv_planes": (
+        "%x: f32[n,3,9], %w: f32[3,1,2]",
+        "%0 = conv_planes %x, %w {before=(1,), after=(0,), dilation=(2,)} : f32[n,3,8]",
+    ),
+    "conv_planes_weights": (
+        "%x: f32[n,3,9], %y: f32[n,3,8]",
+        "%0 = conv_planes_weights %x, %y {window=(2,), before=(1,), after=(0,), dilation=(2,)} : f32[3,1,2]",
+    ),
     "random_bits": ("%k: u64[], %c: u64[n]", "%0 = random_bits %k, %c : u64[n]"),
 }
 

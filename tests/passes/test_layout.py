@@ -90,6 +90,13 @@ def test_an_operand_that_would_have_to_be_transposed_is_so_only_if_the_result_is
     )  # fmt: skip
 
 
+def test_an_input_that_is_transposed_twice_is_the_input():
+    x, w = gc.placeholder((2, 3, 4, 5), name="x"), gc.placeholder((4, 5, 1, 1), name="w")
+    there = gc.permute_dims(x, (0, 3, 1, 2))
+    f = gc.function([x, w], [gc.conv(there, w, layout="NCHW"), gc.permute_dims(there, (0, 2, 3, 1))])
+    assert f.optimized.outputs[1] in f.optimized.inputs
+
+
 def test_graphs_without_windows_are_left_alone():
     unchanged(
         layout, "%x: f32[n,4,4,4]",

@@ -15,19 +15,23 @@ from graphc.backends.llvm.kernels.convolution_weights import build_conv_weights
 from graphc.backends.llvm.kernels.cumulative import build_cumprod, build_cumsum
 from graphc.backends.llvm.kernels.joining import build_concat, build_pad
 from graphc.backends.llvm.kernels.matmul import build_matmul
+from graphc.backends.llvm.kernels.plane_convolution import build_conv_planes, build_conv_planes_weights
 from graphc.backends.llvm.kernels.pooling import build_fold, build_spread
 from graphc.backends.llvm.kernels.scatter import build_scatter_add, build_scatter_set
 from graphc.backends.llvm.kernels.sorting import build_argsort, build_sort
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.ir.tensor import Tensor
 
-#: Op name -> the builder of its kernel, or stages. Elementwise ops, reductions, movement and gathers are loops.py's.
-KERNELS: dict[str, Callable[[Tensor], Kernel | tuple[Stage, ...]]] = {
+#: Op name -> the builder of its kernel, or stages; None is a host step. Elementwise ops, reductions, movement and
+#: gathers are loops.py's.
+KERNELS: dict[str, Callable[[Tensor], Kernel | tuple[Stage, ...] | None]] = {
     "argmax": build_argmax,
     "argmin": build_argmin,
     "argsort": build_argsort,
     "concat": build_concat,
     "conv": build_conv,
+    "conv_planes": build_conv_planes,
+    "conv_planes_weights": build_conv_planes_weights,
     "conv_transpose": build_conv,
     "conv_weights": build_conv_weights,
     "cumprod": build_cumprod,

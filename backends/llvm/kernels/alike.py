@@ -20,7 +20,7 @@ from graphc.ir.opdef import Trait
 from graphc.ir.sameness import attributes_key, graph_key
 from graphc.ir.tensor import Tensor
 
-Built = Kernel | tuple[Stage, ...]
+Built = Kernel | tuple[Stage, ...] | None
 
 
 class KernelsAlike:
@@ -56,6 +56,8 @@ class KernelsAlike:
         if key not in self._ops:
             self._ops[key] = build(tensor)
         built = self._ops[key]
+        if built is None:
+            return None
         if isinstance(built, Kernel):
             return _blaming(built, [tensor] * len(built.sites))
         return tuple(replace(s, kernel=_blaming(s.kernel, [tensor] * len(s.kernel.sites))) for s in built)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from graphc.backends.llvm.emitter import Builder, Value, vector
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.correlation import Correlation
-from graphc.backends.llvm.kernels.sliding import Sliding, SlidingKernel, Values
+from graphc.backends.llvm.kernels.sliding import Line, Sliding, SlidingKernel, Values
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.target import Target
 from graphc.ir.tensor import Tensor
@@ -107,28 +107,22 @@ class _Convolving(_Depthwise):
     registers from window to window, and an element that several of them meet is loaded once.
     """
 
-    def line(self, line: Value) -> None:
+    def line(self, line: Line) -> None:
         """All windows of one line: those at the border one by one, those inside in tiles."""
         b, taps = self.b, self.work.taps
         if taps is None:
             self.windows_of_line(line, self.window)
             return
-        image, first, second = self.line_place(line)
-        _, places = self.base(image, (first, second, b.i64(0)))
+        _, places = self.base(line, b.i64(0))
         inside = self.is_inside([*places[:2], b.i64(0)], axes=2)
-        # The windows of the line whose taps all lie inside along the last axis.
-        stride, reach = self.work.strides[2], b.mul(b.sub(b.param("window2"), 1), self.work.dilation[2])
-        before, count = b.param("before2"), b.param("count2")
-        low = b.intrinsic("smax", b.sdiv(b.add(before, stride - 1), stride), 0)
-        room = b.sub(b.add(b.sub(b.param("extent2"), 1), before), reach)
-        high = b.select(b.icmp("slt", room, 0), b.i64(0), b.add(b.sdiv(room, stride), 1))
-        low = b.intrinsic("smin", low, count)
-        high = b.select(inside, b.intrinsic("smax", b.intrinsic("smin", high, count), low), low)
+        low, high = self.windows_inside()
+        high = b.select(inside, high, low)
+        count = self.param("count2")
         tiled = b.add(low, b.mul(b.sdiv(b.sub(high, low), _TILE), _TILE))
         self.windows_between(line, b.i64(0), low, self.window)
         with b.loop(low, tiled, _TILE) as tile:
-            flat, _ = self.base(image, (first, second, tile.index))
-            number = b.add(b.mul(line, count), tile.index)
+            flat, _ = self.base(line, tile.index)
+            number = b.add(b.mul(line.number, count), tile.index)
             self._tile(b.mul(flat, self.pixel), b.mul(number, self.pixel), taps)
         self.windows_between(line, tiled, count, self.window)
 
@@ -137,7 +131,7 @@ class _Convolving(_Depthwise):
         b, stride, dilation = self.b, self.work.strides[2], self.work.dilation[2]
         columns = sorted({tap[2] for tap in taps})
         shifts = sorted({q * stride + k * dilation for q in range(_TILE) for k in columns})
-        rows = {row: b.add(inside, self.row_offset(row)) for row in sorted({tap[:2] for tap in taps})}
+        rows = {row: b.add(inside, self.tap_offset((*row, 0))) for row in sorted({tap[:2] for tap in taps})}
 
         def channels(channel: Value, lanes: int) -> None:
             at = b.mul(channel, self.work.dtype.itemsize)
@@ -155,7 +149,7 @@ class _Convolving(_Depthwise):
                 place = b.add(b.add(outside, at), b.mul(self.pixel, q))
                 b.store(value, b.offset(b.param("result"), place))
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
     def window(self, inside: Value, outside: Value, places: list[Value]) -> None:
         """All channels of one window."""
@@ -171,7 +165,7 @@ class _Convolving(_Depthwise):
             (sums,) = self.over_taps(b.add(inside, at), places, initial, tap)
             b.store(sums, b.offset(b.param("result"), b.add(outside, at)))
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
 
 class _Transposing(_Depthwise):

@@ -1,4 +1,4 @@
-"""Pooling kernels: vectors of channels, window by window, tap by tap.
+"""Pooling kernels: vectors of channels, or of windows of images of one channel; window by window, tap by tap.
 
     max_pool, sum_pool, max_pool_pick    fold each window; a turn is one line of windows        _Folding
     max_pool_spread, sum_pool_spread     add to the places of each window; a turn is some       _Spreading
@@ -10,21 +10,26 @@ depend on threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from graphc.backends.llvm.emitter import EXACT, Value, vector
+from graphc.backends.llvm.emitter import EXACT, Value, like, vector
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels.correlation import in_three
+from graphc.backends.llvm.kernels.planes import PlaneKernel
 from graphc.backends.llvm.kernels.sliding import Sliding, SlidingKernel, Values
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
 
-#: The operands' names.
+Tap = tuple[int, ...]
+
+#: The names of operands and result.
 _POINTERS = {
-    "max_pool": ("x",), "sum_pool": ("x",), "max_pool_pick": ("h", "x", "y"), "max_pool_spread": ("g", "x", "y"),
-    "sum_pool_spread": ("g",),
+    "max_pool": ("x", "result"), "sum_pool": ("x", "result"), "max_pool_pick": ("h", "x", "result"),
+    "max_pool_spread": ("g", "x", "result"), "sum_pool_spread": ("g", "result"),
 }  # fmt: skip
 
 
@@ -48,27 +53,32 @@ def build_fold(tensor: Tensor, target: Target | None = None) -> Kernel:
     """The kernel of a `max_pool`, `max_pool_pick` or `sum_pool` tensor, for this machine or another."""
     work = _geometry(tensor, tensor.inputs[0].shape[1:-1], tensor.shape[1:-1])
     weight = work.counts[-1] * work.channels * (dims.product(work.window) + 1) * work.dtype.itemsize // 4 + 1
-    return _Folding(work, tensor.op.name, target or host_target()).fold_kernel(weight)
+    kind = _PlaneFolding if work.channels == 1 else _Folding
+    return kind(work, tensor.op.name, _POINTERS[tensor.op.name], target or host_target()).fold_kernel(weight)
 
 
 def build_spread(tensor: Tensor, target: Target | None = None) -> Kernel:
     """The kernel of a `max_pool_spread` or `sum_pool_spread` tensor, for this machine or another."""
     work = _geometry(tensor, tensor.shape[1:-1], tensor.inputs[0].shape[1:-1])
-    return _Spreading(work, tensor.op.name, target or host_target()).spread_kernel()
+    kind = _PlaneSpreading if work.channels == 1 else _Spreading
+    return kind(work, tensor.op.name, _POINTERS[tensor.op.name], target or host_target()).spread_kernel()
 
 
 class _Pooling(SlidingKernel):
     """What both kinds of kernel know of maxima."""
 
-    def __init__(self, work: Sliding, name: str, target: Target) -> None:
-        super().__init__(work, name, (*_POINTERS[name], "result"), target)
+    def is_larger(self, x: Value, largest: Value) -> Value:
+        """Whether the first is larger than the second, NaN being the largest."""
+        b = self.b
+        if self.is_float:
+            return b.and_(b.fcmp("ugt", x, largest), b.fcmp("ord", largest, largest))
+        return b.icmp("sgt" if self.work.dtype.kind == "i" else "ugt", x, largest)
 
     def larger(self, x: Value, largest: Value) -> Value:
         """The larger of two, NaN being the largest."""
-        b = self.b
         if self.is_float:
-            return b.select(b.or_(b.fcmp("ogt", x, largest), b.fcmp("uno", x, x)), x, largest)
-        return b.intrinsic("smax" if self.work.dtype.kind == "i" else "umax", x, largest)
+            return self.b.select(self.is_larger(x, largest), x, largest)
+        return self.b.intrinsic("smax" if self.work.dtype.kind == "i" else "umax", x, largest)
 
     def equal(self, x: Value, y: Value) -> Value:
         """Whether the two are equal, or NaN both."""
@@ -81,49 +91,55 @@ class _Pooling(SlidingKernel):
         """What the maximum of nothing is."""
         return -np.inf if self.is_float else int(np.iinfo(self.work.dtype).min)
 
+    def filled(self, value: float, lanes: int) -> Value:
+        """The same in all lanes."""
+        return self.b.const(vector(self.element, lanes), value)
+
+    def largest(self, inside: Value, places: list[Value], lanes: int) -> Value:
+        """The largest element of a window."""
+
+        def tap(at: Value, _: Value, largest: Value) -> Values:
+            return (self.larger(self.met("x", at, lanes), largest),)
+
+        return self.over_taps(inside, places, (self.filled(self.least(), lanes),), tap)[0]
+
 
 class _Folding(_Pooling):
     """Each window to one element."""
 
     def window(self, inside: Value, outside: Value, places: list[Value]) -> None:
         """All channels of one window."""
-        b, size = self.b, self.work.dtype.itemsize
+        b = self.b
 
         def channels(channel: Value, lanes: int) -> None:
-            at = b.mul(channel, size)
-            place = b.add(inside, at)
-            result = b.offset(b.param("result"), b.add(outside, at))
-            fold = {"max_pool": self._largest, "sum_pool": self._sum, "max_pool_pick": self._picked}[self.name]
-            b.store(fold(place, b.add(outside, at), places, lanes), result)
+            at = b.mul(channel, self.work.dtype.itemsize)
+            self.windows(b.add(inside, at), b.add(outside, at), places, lanes)
 
-        self.over_channels(b.i64(0), b.param("channels"), channels)
+        self.over_channels(b.i64(0), self.param("channels"), channels)
 
-    def _largest(self, place: Value, _: Value, places: list[Value], lanes: int) -> Value:
-        initial = self.b.const(vector(self.element, lanes), self.least())
+    def windows(self, inside: Value, outside: Value, places: list[Value], lanes: int) -> None:
+        """So many channels of one window, or neighbouring windows of one channel."""
+        fold = {"max_pool": self.largest, "sum_pool": self._sum, "max_pool_pick": self._picked}[self.name]
+        self.b.store(fold(inside, places, lanes), self.b.offset(self.b.param("result"), outside))
 
-        def tap(at: Value, _: Value, largest: Value) -> Values:
-            return (self.larger(self.load("x", at, lanes), largest),)
-
-        return self.over_taps(place, places, (initial,), tap)[0]
-
-    def _sum(self, place: Value, _: Value, places: list[Value], lanes: int) -> Value:
-        initial = self.b.const(vector(self.element, lanes), 0)
-
+    def _sum(self, inside: Value, places: list[Value], lanes: int) -> Value:
         def tap(at: Value, _: Value, sums: Value) -> Values:
-            return (self.b.fadd(sums, self.load("x", at, lanes), EXACT),)
+            return (self.b.fadd(sums, self.met("x", at, lanes), EXACT),)
 
-        return self.over_taps(place, places, (initial,), tap)[0]
+        return self.over_taps(inside, places, (self.filled(0, lanes),), tap)[0]
 
-    def _picked(self, place: Value, outside: Value, places: list[Value], lanes: int) -> Value:
-        b, largest = self.b, self.load("y", outside, lanes)
+    def _picked(self, inside: Value, places: list[Value], lanes: int) -> Value:
+        b = self.b
 
-        def tap(at: Value, _: Value, found: Value, result: Value) -> Values:
-            equal = self.equal(self.load("x", at, lanes), largest)
-            first = b.and_(equal, b.not_(found))
-            return b.or_(found, equal), b.select(first, self.load("h", at, lanes), result)
+        def tap(at: Value, _: Value, found: Value, largest: Value, result: Value) -> Values:
+            x = self.met("x", at, lanes)
+            better = b.or_(b.not_(found), self.is_larger(x, largest))
+            chosen = b.select(better, x, largest), b.select(better, self.met("h", at, lanes), result)
+            return b.const(vector("i1", lanes), 1), *chosen
 
-        initial = (b.const(vector("i1", lanes), 0), b.const(vector(self.element, lanes), 0))
-        return self.over_taps(place, places, initial, tap)[1]
+        zero = self.filled(0, lanes)
+        initial = (b.const(vector("i1", lanes), 0), zero, zero)
+        return self.over_taps(inside, places, initial, tap)[2]
 
 
 class _Spreading(_Pooling):
@@ -136,13 +152,12 @@ class _Spreading(_Pooling):
             self.clear(image, at, lanes)
 
         def window(inside: Value, outside: Value, places: list[Value]) -> None:
-            self._spread_window(self.b.add(inside, at), self.b.add(outside, at), places, lanes)
+            self.windows(self.b.add(inside, at), self.b.add(outside, at), places, lanes)
 
         self.windows_of_image(image, window)
 
-    def _spread_window(self, inside: Value, outside: Value, places: list[Value], lanes: int) -> None:
-        """What one window adds to its places."""
-        b = self.b
+    def windows(self, inside: Value, outside: Value, places: list[Value], lanes: int) -> None:
+        """What some channels of one window add to its places."""
         given = self.load("g", outside, lanes)
         if self.name == "sum_pool_spread":
 
@@ -152,20 +167,93 @@ class _Spreading(_Pooling):
 
             self.over_taps(inside, places, (), every)
             return
-        largest, zero = self.load("y", outside, lanes), b.const(vector(self.element, lanes), 0)
+        largest = self.largest(inside, places, lanes)
 
         def first_largest(at: Value, _: Value, found: Value) -> Values:
-            equal = self.equal(self.load("x", at, lanes), largest)
-            self._give(at, b.select(b.and_(equal, b.not_(found)), given, zero), lanes)
-            return (b.or_(found, equal),)
+            value, found = self.share(self.met("x", at, lanes), largest, given, found)
+            self._give(at, value, lanes)
+            return (found,)
 
-        self.over_taps(inside, places, (b.const(vector("i1", lanes), 0),), first_largest)
+        self.over_taps(inside, places, (self.b.const(vector("i1", lanes), 0),), first_largest)
+
+    def share(self, x: Value, largest: Value, given: Value, found: Value) -> tuple[Value, Value]:
+        """What of a window's element an x gets: all if it is the first largest; and whether that is found now."""
+        b, equal = self.b, self.equal(x, largest)
+        return b.select(b.and_(equal, b.not_(found)), given, b.const(given.type, 0)), b.or_(found, equal)
 
     def _give(self, at: Value, value: Value, lanes: int) -> None:
         b = self.b
-        if self.is_float:  # 0.0 + -0.0 is 0.0, also where it is the only sum
-            before = self.load("result", at, lanes) if self.work.overlaps else b.const(value.type, 0)
-            value = b.fadd(before, value, EXACT)
-        elif self.work.overlaps:
-            value = b.add(self.load("result", at, lanes), value)
+        if self.work.overlaps:
+            before = self.load("result", at, lanes)
+            value = b.fadd(before, value, EXACT) if self.is_float else b.add(before, value)
+        else:
+            value = self.as_sum(value)
         b.store(value, b.offset(b.param("result"), at))
+
+    def as_sum(self, value: Value) -> Value:
+        """0.0 + -0.0 is 0.0, also where it is the only sum."""
+        return self.b.fadd(self.b.const(value.type, 0), value, EXACT) if self.is_float else value
+
+
+class _PlaneFolding(PlaneKernel, _Folding):
+    """The same of images of one channel."""
+
+
+class _PlaneSpreading(PlaneKernel, _Spreading):
+    """The same of images of one channel.
+
+    Windows that touch each other along the last axis fill whole vectors of the result; others go one by one.
+    """
+
+    def has_vectors(self) -> bool:
+        """Whether windows touch each other, and the taps are known."""
+        work = self.work
+        touch = work.window[2] == work.strides[2] and work.dilation[2] == 1
+        return super().has_vectors() and touch and not work.overlaps and work.taps is not None
+
+    def takes_vectors(self, places: Sequence[Value]) -> Value | None:
+        """Where all taps of the line lie inside."""
+        return self.is_inside(places, axes=2) if self.work.padded else None
+
+    def spread(self, image: Value, channel: Value, lanes: int) -> None:
+        """One image."""
+        b, work = self.b, self.work
+        if not work.covers or work.overlaps:
+            elements = b.mul(b.mul(self.param("extent0"), self.param("extent1")), self.param("extent2"))
+            count = b.mul(elements, self.size)
+            b.memset(b.offset(b.param("result"), b.mul(image, count)), 0, count)
+        lines = b.mul(self.param("count0"), self.param("count1"))
+        start = b.mul(image, lines)
+        self.over_lines(start, b.add(start, lines), self.line)
+
+    def windows(self, inside: Value, outside: Value, places: list[Value], lanes: int) -> None:
+        """What neighbouring windows add to their places."""
+        b, taps = self.b, self.work.taps
+        if lanes == 1 or taps is None:
+            super().windows(inside, outside, places, lanes)
+            return
+        given = self.as_sum(self.load("g", outside, lanes))
+        shares = dict.fromkeys(taps, given)
+        if self.name == "max_pool_spread":
+            met = {tap: self.met("x", b.add(inside, self.tap_offset(tap)), lanes) for tap in taps}
+            zero = self.filled(0, lanes)
+            shares = {tap: b.select(mask, given, zero) for tap, mask in self._first_largest(met).items()}
+        for row in dict.fromkeys(tap[:2] for tap in taps):
+            values = [value for tap, value in shares.items() if tap[:2] == row]
+            self.put(values, b.add(inside, self.tap_offset((*row, 0))))
+
+    def _first_largest(self, met: dict[Tap, Value]) -> dict[Tap, Value]:
+        """For each tap, where it is the first of the largest: halves against halves, as in a tournament."""
+        b = self.b
+        rounds = [([tap], x) for tap, x in met.items()]
+        wins = {tap: b.const(like(x.type, "i1"), 1) for tap, x in met.items()}
+        while len(rounds) > 1:
+            following = []
+            for (left, x), (right, y) in zip(rounds[::2], rounds[1::2]):
+                later = self.is_larger(y, x)
+                earlier = b.not_(later)
+                wins |= {tap: b.and_(wins[tap], earlier) for tap in left}
+                wins |= {tap: b.and_(wins[tap], later) for tap in right}
+                following.append(([*left, *right], b.select(later, y, x)))
+            rounds = following + rounds[len(following) * 2 :]
+        return wins

@@ -1,5 +1,6 @@
 """Convolution and pooling kernels against NumPy: vector units, cuts among threads, guarded memory, planted bugs."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,9 +16,11 @@ from graphc.backends.llvm.kernels import (
     convolution_product,
     convolution_weights,
     correlation,
+    plane_convolution,
     pooling,
     sliding,
 )
+from graphc.backends.llvm.kernels import planes as plane_kernels
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.target import host_target
 from graphc.ir import dims
@@ -131,6 +134,14 @@ POOLED: list[tuple[tuple[int, ...], dict[str, Any]]] = [
     ((2, 9, 7, 70), {"window": (3, 3)} | windows((2, 2), (1, 1), (1, 1), (1, 1))),
     ((1, 9, 9, 3), {"window": (5, 4)} | windows((1, 3), (2, 0), (0, 3), (1, 2))),
     ((3, 11, 130), {"window": (3,)} | windows((4,), (0,), (2,), (1,))),
+    # Images of one channel: short and long lines, borders, strides, windows that do not touch, one axis and three.
+    ((3, 8, 26, 1), {"window": (2, 2)} | windows((2, 2), (0, 0), (0, 0), (1, 1))),
+    ((2, 6, 137, 1), {"window": (2, 3)} | windows((2, 3), (1, 2), (1, 0), (1, 1))),
+    ((2, 9, 37, 1), {"window": (3, 3)} | windows((2, 2), (1, 1), (1, 1), (1, 1))),
+    ((2, 7, 150, 1), {"window": (2, 2)} | windows((3, 4), (0, 0), (0, 0), (1, 2))),
+    ((2, 4, 40, 1), {"window": (1, 2)} | windows((1, 6), (0, 1), (0, 0), (1, 1))),
+    ((5, 70, 1), {"window": (2,)} | windows((2,), (1,), (1,), (1,))),
+    ((2, 4, 3, 19, 1), {"window": (2, 1, 2)} | windows((2, 1, 2), (1, 0, 0), (1, 0, 0), (1, 1, 1))),
 ]
 
 
@@ -148,11 +159,50 @@ def test_pooling(dtype, unit):
         y = evaluate_tensor(apply(OPS["max_pool"], *placeholders([x], False), **attrs), [x], {})
         g, h = rng.integers(0, 9, y.shape).astype(dtype), rng.integers(0, 9, x.shape).astype(dtype)
         compare("max_pool", [x], attrs, unit, exact=True)
-        compare("max_pool_spread", [g, x, y], attrs, unit, exact=True)
-        compare("max_pool_pick", [h, x, y], attrs, unit, exact=True)
+        compare("max_pool_spread", [g, x], attrs, unit, exact=True)
+        compare("max_pool_pick", [h, x], attrs, unit, exact=True)
         if x.dtype.kind == "f":
             compare("sum_pool", [h], attrs, unit, exact=True)
             compare("sum_pool_spread", [g], {"size": image[1:-1], **attrs}, unit, exact=True)
+
+
+#: (image, window, before, after, dilation) of depthwise convolutions with channels first.
+PLANES = [
+    ((2, 3, 26, 26), (3, 3), (0, 0), (0, 0), (1, 1)),
+    ((2, 2, 9, 24), (3, 3), (2, 2), (2, 2), (1, 1)),
+    ((3, 2, 7, 75), (3, 5), (1, 2), (1, 2), (1, 1)),
+    ((1, 2, 12, 33), (2, 3), (1, 4), (2, 0), (3, 2)),
+    ((1, 2, 2, 5), (3, 3), (1, 1), (1, 1), (1, 1)),
+    ((2, 3, 4, 3, 18), (2, 1, 3), (1, 0, 1), (1, 0, 1), (1, 1, 1)),
+    ((2, 5, 130), (4,), (1,), (2,), (1,)),
+]  # fmt: skip
+
+
+def planes(case, dtype, unit="host", poison=False):
+    """Both ops; `poison` puts weights and elements that are not finite where padding meets them."""
+    image, window, before, after, dilation = case
+    attrs = {"before": before, "after": after, "dilation": dilation}
+    rng = np.random.default_rng(15)
+    x, w = rng.standard_normal(image).astype(dtype), rng.standard_normal((image[1], 1, *window)).astype(dtype)
+    y = rng.standard_normal(apply(OPS["conv_planes"], *placeholders([x, w], False), **attrs).shape).astype(dtype)
+    if poison:
+        w[0].flat[0], w[1].flat[-1] = np.inf, np.nan
+        y[0, 0].flat[0], y[-1, 1].flat[-1] = np.inf, np.nan
+    compare("conv_planes", [x, w], attrs, unit)
+    compare("conv_planes_weights", [x, y], {"window": window, **attrs}, unit)
+
+
+@pytest.mark.parametrize("case", PLANES, ids=lambda case: "x".join(map(str, case[0])))
+@pytest.mark.parametrize(("unit", "dtype"), [("host", np.float32), ("avx2", np.float64), ("scalar", np.float32)])
+def test_depthwise_convolutions_of_planes(case, unit, dtype):
+    planes(case, dtype, unit)
+    planes(case, dtype, unit, poison=True)
+
+
+def test_planes_of_unknown_extents_have_no_kernel():
+    x, w = placeholders([np.zeros((2, 3, 5, 9), np.float32)], True)[0], placeholders([np.zeros((3, 1, 2, 2))], False)[0]
+    attrs = {"before": (0, 0), "after": (0, 0), "dilation": (1, 1)}
+    assert KERNELS["conv_planes"](apply(OPS["conv_planes"], x, apply(OPS["cast"], w, dtype=x.dtype), **attrs)) is None
 
 
 # planted bugs ---------------------------------------------------------------------------------------------
@@ -198,9 +248,31 @@ def test_a_dropped_block_of_lines_is_caught(monkeypatch):
     wrong(lambda: convolve(CASES[0], np.float32))
 
 
-def test_a_later_maximum_is_caught(monkeypatch):
-    monkeypatch.setattr(pooling._Pooling, "equal", lambda self, x, y: self.b.fcmp("oeq", x, y))
+@pytest.mark.parametrize("channels", [False, True])
+def test_a_later_maximum_is_caught(monkeypatch, channels):
+    monkeypatch.setattr(sys.modules[__name__], "POOLED", [case for case in POOLED if (case[0][-1] > 1) == channels])
+    monkeypatch.setattr(pooling._Pooling, "is_larger", lambda self, x, y: self.b.fcmp("oge", x, y))
     wrong(lambda: test_pooling("float32", "host"))
+
+
+def test_windows_of_another_stride_are_caught(monkeypatch):
+    monkeypatch.setattr(plane_kernels.PlaneKernel, "met", sliding.SlidingKernel.met)
+    wrong(lambda: test_pooling("float32", "host"))
+
+
+def test_lanes_in_the_padding_are_caught(monkeypatch):
+    add = plane_convolution._PlaneTaps.add
+    monkeypatch.setattr(
+        plane_convolution._PlaneTaps, "add", lambda self, sums, x, y, mask: add(self, sums, x, y, (True,) * len(mask))
+    )
+    planes(PLANES[1], np.float32)
+    wrong(lambda: planes(PLANES[1], np.float32, poison=True))
+
+
+def test_a_forgotten_row_of_the_border_is_caught(monkeypatch):
+    inside = plane_convolution.Planes.inside
+    monkeypatch.setattr(plane_convolution.Planes, "inside", lambda self, axis: (0, inside(self, axis)[1]))
+    wrong(lambda: planes(PLANES[1], np.float32))
 
 
 def test_forgotten_taps_at_the_border_are_caught(monkeypatch):
