@@ -149,7 +149,18 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     if isinstance(n, int) and n < _WIDE:
         width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
         height = _NARROW_HEIGHT if n <= width else height
+    if isinstance(m, int) and isinstance(n, int) and m <= height:  # blocks of columns alone are what threads share
+        width = min(range(width, width // 2 - 1, -lanes * vectors), key=lambda width: _longest_share(n, width))
     return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)
+
+
+def _longest_share(n: int, width: int) -> int:
+    """The columns that one of two threads has to do at least: whole blocks in turn, and the ragged last one.
+
+    To copy x for a block costs what two columns more would.
+    """
+    whole, ragged = divmod(n, width)
+    return -(-whole // 2) * width + (ragged if whole % 2 == 0 else 0) + 2 * -(-n // width)
 
 
 @remembered

@@ -286,6 +286,17 @@ def test_tiles_fit_the_registers(triple):
             assert shape.depth * max(shape.k_step, shape.row_step) > 0
 
 
+def test_two_threads_get_even_shares_of_columns():
+    """Where there is one block of rows, no thread has much more than half of the columns."""
+    for n in range(256, 3000, 16):
+        width = blocking(np.dtype("float32"), HOST, 128, n, by_column=False).width
+        blocks = [min(width, n - column) for column in range(0, n, width)]
+        loads = [0, 0]
+        for block in blocks:
+            loads[loads.index(min(loads))] += block
+        assert max(loads) <= 0.6 * n + 1
+
+
 def test_row_groups_cover_every_number_of_rows():
     shape = Blocking("float", 16, 12, 2, 64, 64)
     symbolic = shape.row_groups(dims.symbol("m"))
