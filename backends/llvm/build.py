@@ -102,7 +102,7 @@ def _work(steps: Sequence[Step]) -> Size:
             continue
         for buffer in (*step.operands, *step.results):
             total = total + buffer.nbytes
-        if step.tensor.op.name == "matmul":
-            depth = step.tensor.inputs[0].shape[-1]
-            total = total + 2 * step.tensor.tensor_type.size * depth // 8
+        for tensor in (step.tensor, *(step.body.tensors if step.body is not None else ())):
+            if tensor.op.name == "matmul":
+                total = total + 2 * tensor.tensor_type.size * tensor.inputs[0].shape[-1] // 8
     return total

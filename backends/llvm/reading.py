@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from graphc.analysis.layouts import Layout
 from graphc.analysis.loops import Nest, folds, fusible
 from graphc.analysis.users import users
+from graphc.backends.llvm.finished import single_op_body
 from graphc.backends.llvm.kernels.loop_shape import LoopShape, extents_of
 from graphc.backends.llvm.kernels.total_reductions import in_two_steps, nest_of_parts
-from graphc.backends.llvm.plan import single_op_body
 from graphc.backends.llvm.target import host_target
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.opdef import OPS, Trait
