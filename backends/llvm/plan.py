@@ -21,7 +21,7 @@ from graphc.backends.llvm.kernels import KERNELS
 from graphc.backends.llvm.kernels.alike import KernelsAlike
 from graphc.backends.llvm.kernels.finishing import overwrites
 from graphc.backends.llvm.kernels.loop_shape import reads_in_place
-from graphc.backends.llvm.kernels.matmul import matmul_kernel
+from graphc.backends.llvm.kernels.matmul import lying_product_kernel, matmul_kernel
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.transposition import transposition_kernel
 from graphc.backends.llvm.nesting import Nesting
@@ -162,6 +162,8 @@ class _Planner:
             return kernel, None, [self.place[x], self.place[y]]
         if name == "fused":
             body = tensor.attrs["body"]
+            if (lying := lying_product_kernel(body)) is not None:
+                return lying, body, [self.place[t] for t in tensor.inputs]
             body = replace(body, outputs=tuple(dict.fromkeys(body.outputs)))
             return self._nest(tensor, body, [self.place[t] for t in tensor.inputs])
         if name == "permute_dims" and (transposition := transposition_kernel(tensor)):

@@ -34,9 +34,10 @@ from typing import NamedTuple, TypeVar, cast
 
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel, remembered
-from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, suits_dots
+from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, lying_lines_kernel, suits_dots
 from graphc.backends.llvm.kernels.finishing import Finish
 from graphc.backends.llvm.kernels.integer_matmul import integer_matmul_kernel
+from graphc.backends.llvm.kernels.lines import lines_of
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
 from graphc.backends.llvm.kernels.packing import add_lines, copy_x, copy_y
 from graphc.backends.llvm.kernels.product import Product, Run, canonical
@@ -96,6 +97,22 @@ def _product_kernel(product: Product, machine: Target) -> Kernel:
         return dots_kernel(product, machine)
     shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
     return blocked_kernel(product, shape, machine)
+
+
+def lying_product_kernel(body: Graph, target: Target | None = None) -> Kernel | None:
+    """The kernel of a body that multiplies a matrix, as `Layout.view_of` made it of a base, by another one.
+
+    None if it is another body, or the matrix is not read in lines as it is where it is C-contiguous.
+    """
+    (product,) = body.outputs[:1]
+    if product.op.name != "matmul" or len(body.inputs) != 2 or product.inputs[1] is not body.inputs[1]:
+        return None
+    x, y = product.inputs
+    lying = lines_of(x)
+    if lying is None:
+        return None
+    plain = canonical(x.tensor_type, y.tensor_type, product.tensor_type)
+    return lying_lines_kernel(plain, body.inputs[0].shape[-1], lying, target or host_target())
 
 
 def finished_kernel(product: Product, body: Graph, target: Target | None = None) -> Kernel | None:
