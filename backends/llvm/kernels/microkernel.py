@@ -149,6 +149,8 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     if isinstance(n, int) and n < _WIDE:
         width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
         height = _NARROW_HEIGHT if n <= width else height
+    elif isinstance(n, int) and by_column:  # a line of memory for each k of a sliver: the fewer copies, the better
+        width = 2 * _WIDTH
     if isinstance(m, int) and isinstance(n, int) and m <= height:  # blocks of columns alone are what threads share
         width = min(range(width, width // 2 - 1, -lanes * vectors), key=lambda width: _longest_share(n, width))
     return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)
