@@ -119,9 +119,9 @@ def _work(steps: Sequence[Step]) -> Size:
         work: Size = 0
         for buffer in (*step.operands, *step.results):
             work = work + buffer.nbytes
-        if step.tensor.op.name == "matmul":
-            depth = step.tensor.inputs[0].shape[-1]
-            work = work + 2 * step.tensor.tensor_type.size * depth // 8
+        for tensor in (step.tensor, *(step.body.tensors if step.body is not None else ())):
+            if tensor.op.name == "matmul":
+                work = work + 2 * tensor.tensor_type.size * tensor.inputs[0].shape[-1] // 8
         total = total + work * turns
     return total
 

@@ -15,17 +15,18 @@ from dataclasses import replace
 
 from graphc.analysis.loops import fusible
 from graphc.analysis.users import users
+from graphc.backends.llvm.finished import finished_products, single_op_body
 from graphc.backends.llvm.kernel import Kernel
 from graphc.backends.llvm.kernels import KERNELS
 from graphc.backends.llvm.kernels.alike import KernelsAlike
+from graphc.backends.llvm.kernels.finishing import overwrites
 from graphc.backends.llvm.kernels.loop_shape import reads_in_place
-from graphc.backends.llvm.kernels.matmul import matmul_kernel
+from graphc.backends.llvm.kernels.matmul import lying_product_kernel, matmul_kernel
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.transposition import transposition_kernel
 from graphc.backends.llvm.nesting import Nesting
 from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Plan, Scan, Step
-from graphc.ir.graph import Graph, with_inputs
-from graphc.ir.opdef import OPS
+from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType, TupleType
 
@@ -51,6 +52,8 @@ class _Planner:
         self.order = _Order(())
         if inside is not None:
             self.counts, self.found.buffers, self.kernels = inside.counts, inside.found.buffers, inside.kernels
+        self.finished = finished_products(graph, self.users, self._factors, self.kernels)
+        self.waiting = {finished.product for finished in self.finished.values()}
 
     def run(self) -> Plan:
         graph = self.graph
@@ -83,7 +86,7 @@ class _Planner:
             self.place[tensor] = self.items[tensor.inputs[0]][tensor.attrs["index"]]
         elif name == "reshape":
             self.place[tensor] = self.place[tensor.inputs[0]]
-        elif not self._is_view(tensor):
+        elif not self._is_view(tensor) and tensor not in self.waiting:  # for the nest that finishes it
             self._add_step(tensor)
 
     def _is_view(self, tensor: Tensor) -> bool:
@@ -94,6 +97,11 @@ class _Planner:
         swaps = rank >= 2 and tuple(axes) == (*range(rank - 2), rank - 1, rank - 2)
         using = self.users[tensor]
         return swaps and bool(using) and all(u.op.name == "matmul" for u in using)
+
+    def _factors(self, product: Tensor) -> tuple[list[Tensor], list[bool]]:
+        """The operands of a matmul as they lie, and whether it reads each one's transpose."""
+        swapped = [self._is_view(t) for t in product.inputs]
+        return [t.inputs[0] if view else t for t, view in zip(product.inputs, swapped)], swapped
 
     def _add_step(self, tensor: Tensor) -> None:
         if tensor.op.name in ("scan", "while_loop", "cond"):
@@ -110,7 +118,8 @@ class _Planner:
             self.items[tensor] = [buffers[key] for key in keys]
         else:
             self.place[tensor] = results[0]
-        self.found.steps.append(Step(tensor, operands, results, kernel, body))
+        finished = self.finished.get(tensor)
+        self.found.steps.append(Step(finished.whole if finished else tensor, operands, results, kernel, body))
 
     def _add_nested(self, tensor: Tensor) -> None:
         """The step of a loop or branch; a host step if its body holds one."""
@@ -145,16 +154,17 @@ class _Planner:
 
     def _kernel(self, tensor: Tensor) -> tuple[Kernel | None, Graph | None, list[Buffer]]:
         name = tensor.op.name
+        if (finished := self.finished.get(tensor)) is not None:
+            return finished.kernel, finished.body, [self.place[t] for t in finished.operands]
         if name == "matmul":
-            plain = [t.inputs[0] if t not in self.place else t for t in tensor.inputs]
-            swapped = [t not in self.place for t in tensor.inputs]
-            kernel = matmul_kernel(
-                plain[0].tensor_type, plain[1].tensor_type, tensor.tensor_type,
-                transpose_x=swapped[0], transpose_y=swapped[1],
-            )  # fmt: skip
-            return kernel, None, [self.place[t] for t in plain]
+            (x, y), (swaps_x, swaps_y) = self._factors(tensor)
+            types = x.tensor_type, y.tensor_type, tensor.tensor_type
+            kernel = matmul_kernel(*types, transpose_x=swaps_x, transpose_y=swaps_y)
+            return kernel, None, [self.place[x], self.place[y]]
         if name == "fused":
             body = tensor.attrs["body"]
+            if (lying := lying_product_kernel(body)) is not None:
+                return lying, body, [self.place[t] for t in tensor.inputs]
             body = replace(body, outputs=tuple(dict.fromkeys(body.outputs)))
             return self._nest(tensor, body, [self.place[t] for t in tensor.inputs])
         if name == "permute_dims" and (transposition := transposition_kernel(tensor)):
@@ -237,7 +247,8 @@ class _Planner:
         if any(copy.source is variable for copy in self.found.after):
             return False
         reads = [i for i, operand in enumerate(step.operands) if operand is variable]
-        return all(step.body is not None and reads_in_place(step.body, step.body.inputs[i]) for i in reads)
+        in_place = overwrites if step.kernel is not None and step.kernel.is_product else reads_in_place
+        return all(step.body is not None and in_place(step.body, step.body.inputs[i]) for i in reads)
 
 
 class _Order:
@@ -254,25 +265,6 @@ class _Order:
         self.made = {buffer: number for number, step in reversed(numbered) for buffer in step.results}
         self.last_read = {buffer: number for number, step in numbered for buffer in step.operands}
         self.last_failing = max((number for number, step in numbered if step.may_fail), default=-1)
-
-
-def single_op_body(tensor: Tensor) -> tuple[Graph, list[Tensor]]:
-    """A tensor as a body of its own, scalar constants included; and the operands that it takes from outside."""
-    inside: dict[Tensor, Tensor] = {}
-    operands: list[Tensor] = []
-    parameters: list[Tensor] = []
-    for operand in dict.fromkeys(tensor.inputs):
-        if operand.op.name == "dim" or (operand.op.name == "const" and fusible(operand)):
-            inside[operand] = operand
-            continue
-        parameter = Tensor(
-            OPS["placeholder"], (), {}, operand.type, operand.location, f"p{len(operands)}"
-        )
-        inside[operand] = parameter
-        parameters.append(parameter)
-        operands.append(operand)
-    result = with_inputs(tensor, tuple(inside[t] for t in tensor.inputs))
-    return Graph("body", tuple(parameters), (result,)), operands
 
 
 def describe_plan(found: Plan) -> str:

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from graphc.analysis.layouts import Layout
 from graphc.analysis.loops import Nest, folds, fusible
 from graphc.analysis.users import users
+from graphc.backends.llvm.finished import single_op_body
 from graphc.backends.llvm.kernels.loop_shape import LoopShape, extents_of
+from graphc.backends.llvm.kernels.matmul import lying_product_kernel
 from graphc.backends.llvm.kernels.total_reductions import in_two_steps, nest_of_parts
-from graphc.backends.llvm.plan import single_op_body
 from graphc.backends.llvm.target import host_target
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.opdef import OPS, Trait
@@ -77,9 +78,12 @@ def _placeholder(type_: TensorType, like: Tensor) -> Tensor:
 
 def _reader(tensor: Tensor, lying: Mapping[Tensor, _Input]) -> _Reader | None:
     """The nest of a tensor, through views; None if it has none, or another one then."""
+    is_product = tensor.op.name == "matmul"
     if tensor.op.name == "fused":
         body, operands = tensor.attrs["body"], list(tensor.inputs)
-    elif fusible(tensor) and tensor.op.name != "permute_dims":  # which goes by squares, or is read by products
+    elif is_product and (tensor.inputs[1] in lying or tensor.inputs[1].op.name == "permute_dims"):
+        return None  # only the first operand is read as it lies, and the second one as a transpose only from a product
+    elif is_product or (fusible(tensor) and tensor.op.name != "permute_dims"):  # which goes by squares
         body, operands = single_op_body(tensor)
     else:
         return None
@@ -96,7 +100,8 @@ def _reader(tensor: Tensor, lying: Mapping[Tensor, _Input]) -> _Reader | None:
         if member not in new:
             new[member] = with_inputs(member, tuple(new[i] for i in member.inputs))
     through = Graph(body.name, tuple(parameters), tuple(new[output] for output in body.outputs))
-    return _Reader(through, tuple(operands)) if _runs_alike(body, through) else None
+    alike = lying_product_kernel(through) is not None if is_product else _runs_alike(body, through)
+    return _Reader(through, tuple(operands)) if alike else None
 
 
 def _runs_alike(body: Graph, through: Graph) -> bool:

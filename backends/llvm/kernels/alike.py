@@ -13,6 +13,8 @@ from dataclasses import replace
 
 from graphc.backends.llvm.kernel import Kernel, Site
 from graphc.backends.llvm.kernels.loops import build_loops
+from graphc.backends.llvm.kernels.matmul import finished_kernel
+from graphc.backends.llvm.kernels.product import Product
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.total_reductions import TwoSteps, in_two_steps
 from graphc.ir.graph import Graph
@@ -30,6 +32,7 @@ class KernelsAlike:
         self._nests: dict[Hashable, tuple[Kernel, list[int]]] = {}
         self._ops: dict[Hashable, Built] = {}
         self._steps: dict[Hashable, TwoSteps | None] = {}
+        self._finished: dict[Hashable, Kernel | None] = {}
 
     def nest(self, body: Graph) -> Kernel:
         """The kernel of a loop nest."""
@@ -40,6 +43,13 @@ class KernelsAlike:
             self._nests[key] = kernel, [numbers[site.tensor] for site in kernel.sites]
         kernel, numbers_ = self._nests[key]
         return _blaming(kernel, [body.tensors[number] for number in numbers_])
+
+    def finished(self, product: Product, body: Graph) -> Kernel | None:
+        """The kernel of a product that the rest of this body finishes, if there is one."""
+        key = product, graph_key(body)
+        if key not in self._finished:
+            self._finished[key] = finished_kernel(product, body)
+        return self._finished[key]
 
     def two_steps(self, body: Graph) -> TwoSteps | None:
         """The two steps of a loop nest, if it is done in two."""

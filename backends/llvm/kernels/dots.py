@@ -14,13 +14,15 @@ does not depend on its place in a group.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from graphc.backends.llvm.emitter import EXACT, Builder, Value, element_bytes, lanes_of, memory_type, vector
 from graphc.backends.llvm.kernel import Kernel, named_by_content, remembered
-from graphc.backends.llvm.kernels.packing import load_some, mask_below
+from graphc.backends.llvm.kernels.lines import Lines
+from graphc.backends.llvm.kernels.packing import mask_below
 from graphc.backends.llvm.kernels.product import Product, Run
 from graphc.backends.llvm.target import Target
 from graphc.ir.dims import Size
@@ -50,8 +52,8 @@ def _is_few(extent: Size, few: int) -> bool:
     return isinstance(extent, int) and 1 <= extent <= few
 
 
-def dots_kernel(product: Product, target: Target) -> Kernel:
-    """The kernel of a product that `suits_dots`.
+def dots_kernel(product: Product, target: Target, lying: Lines | None = None) -> Kernel:
+    """The kernel of a product that `suits_dots`; the lines may lie otherwise, if there is one product.
 
     The few vectors are the rows of x, or else the columns of y, which are gathered in scratch memory if they
     do not run along k.
@@ -63,8 +65,8 @@ def dots_kernel(product: Product, target: Target) -> Kernel:
     shape = _Shape.of(product.dtype, few, target, one=product.m == product.n == 1)
     # Never 0 bytes where it is there, not even for extents of the number 0: the function has the parameter.
     scratch = (product.n * product.k + 1) * shape.bytes if gathers else 0
-    b = product.builder(target, scratch=gathers)
-    body = _DotsBody(b, shape, few_rows=few_rows, gathers=gathers)
+    b = product.builder(target, scratch=gathers, further=("pitch",) if lying else ())
+    body = _DotsBody(b, shape, few_rows=few_rows, gathers=gathers, lying=lying)
     extent = b.param("n" if few_rows else "m")
     with b.at(b.entry):
         turns = b.udiv(b.add(extent, shape.lines - 1), shape.lines)
@@ -73,6 +75,18 @@ def dots_kernel(product: Product, target: Target) -> Kernel:
     weight = product.k * (shape.lines * few * shape.bytes) // 4
     split = product.split(((many + (shape.lines - 1)) // shape.lines,), weight, _GRANULE)
     return Kernel(b, product.sizes, scratch, split=split)
+
+
+def lying_lines_kernel(product: Product, pitch: Size, lying: Lines, target: Target) -> Kernel | None:
+    """The kernel of a product whose first operand lies in such lines, of a base with rows of length `pitch`.
+
+    None unless its lines are what `dots_kernel` reads, and there is one product.
+    """
+    by_lines = product.swapped or not (_is_few(product.m, FEW_ROWS) and product.transposed_y)
+    if product.axes or product.dtype.kind != "f" or not suits_dots(product, target) or not by_lines:
+        return None
+    kernel = dots_kernel(product, target, lying)
+    return replace(kernel, sizes=(*kernel.sizes, pitch))
 
 
 @remembered
@@ -133,10 +147,14 @@ class _Shape(NamedTuple):
 class _DotsBody:
     """The loops over groups of lines, and inside, along k."""
 
-    def __init__(self, b: Builder, shape: _Shape, *, few_rows: bool, gathers: bool = False) -> None:
+    def __init__(
+        self, b: Builder, shape: _Shape, *, few_rows: bool, gathers: bool = False, lying: Lines | None = None
+    ) -> None:
         self.b, self.shape, self.few_rows, self.gathers = b, shape, few_rows, gathers
         self.k, self.n = b.param("k"), b.param("n")
         self.few, self.many = sum(shape.groups), b.param("n" if few_rows else "m")
+        self.lying = lying or Lines()
+        self.pitch = b.param("pitch") if lying else self.k
         self.beside = b.alloca(shape.element, self.few * shape.lines)
 
     def multiply(self, run: Run) -> None:
@@ -149,6 +167,7 @@ class _DotsBody:
         if self.gathers:
             y = self._gathered(y, b.param("scratch"))
         vectors, lines = (x, y) if self.few_rows else (y, x)
+        lines = self.lying.first(b, lines, element, self.many, self.k, self.pitch)
         with b.loop(run.first, run.last) as turn:
             self.group(vectors, lines, c, b.mul(turn.index, self.shape.lines))
 
@@ -165,7 +184,8 @@ class _DotsBody:
         b, shape, element = self.b, self.shape, self.shape.element
         # Beyond the last line, the last is read again and its sums go beside the product.
         numbers = [b.intrinsic("smin", b.add(first, i), b.sub(self.many, 1)) for i in range(shape.lines)]
-        left = [b.gep(lines, b.mul(number, self.k), element) for number in numbers]
+        line_length = b.mul(self.pitch, self.lying.step)
+        left = [b.gep(lines, b.mul(number, line_length), element) for number in numbers]
         whole = b.icmp("sle", b.add(first, shape.lines), self.many)
         target = b.gep(c, first if self.few_rows else b.mul(first, self.few), element)
         place = b.select(whole, target, self.beside)
@@ -200,9 +220,10 @@ class _DotsBody:
         b, lanes, unroll = self.b, self.shape.lanes, self.shape.unroll
         type_ = vector(self.shape.element, lanes)
         sources = list(dict.fromkeys(source for pair in pairs for source in pair))
+        lines = {line for line, _ in pairs}
 
         def step(place: Value, sums: Sequence[Value], mask: Value | None = None) -> list[Value]:
-            loaded = {s: load_some(b, type_, b.gep(s, place, self.shape.element), mask) for s in sources}
+            loaded = {s: (self.lying if s in lines else Lines()).load(b, type_, s, place, mask) for s in sources}
             return [b.fma(loaded[x], loaded[y], total) for (x, y), total in zip(pairs, sums)]
 
         rest, wide = b.urem(self.k, lanes), b.urem(self.k, lanes * unroll)

@@ -16,7 +16,8 @@ used again soonest:
           copy the rows' sliver, first-level cache  [====] x      |      |
           for each panel: one tile of the product          +------+------+
 
-A y that is used for few rows is read where it lies; only its ragged last panel is packed then.
+A y that is used for few rows is read where it lies; only its ragged last panel is packed then. Where k is one block
+and a loop nest alone reads the product, tiles go through the nest on their way out of the registers (`finishing.py`).
 
 A turn, of which threads share the loop, is one block of the product: some rows of one block of columns. The
 turns of one block of columns follow one another, and a thread packs the y block once for those that it gets;
@@ -29,12 +30,14 @@ are fewer than FEW_ROWS rows), never on its place in the product or on threads.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from graphc.backends.llvm.emitter import Builder, Value
 from graphc.backends.llvm.kernel import Kernel, remembered
-from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, suits_dots
+from graphc.backends.llvm.kernels.dots import FEW_ROWS, dot_lines, dots_kernel, lying_lines_kernel, suits_dots
+from graphc.backends.llvm.kernels.finishing import Finish
 from graphc.backends.llvm.kernels.integer_matmul import integer_matmul_kernel
+from graphc.backends.llvm.kernels.lines import lines_of
 from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
 from graphc.backends.llvm.kernels.packing import add_lines, copy_x, copy_y
 from graphc.backends.llvm.kernels.product import Product, Run, canonical
@@ -42,6 +45,7 @@ from graphc.backends.llvm.kernels.row_product import row_product_kernel, suits_r
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
 from graphc.ir.dims import Size
+from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType
 
@@ -49,7 +53,7 @@ from graphc.ir.types import TensorType
 #: measured, about 50 with a second-level cache of 512 KiB, 100 to 190 with one of 1 MiB.
 PACKED_ROWS = 96
 
-Pair = tuple[Value, ...]
+Values = TypeVar("Values", tuple[Value, Value], tuple[Value, Value, Value])
 
 
 def matmul_kernel(
@@ -95,10 +99,39 @@ def _product_kernel(product: Product, machine: Target) -> Kernel:
     return blocked_kernel(product, shape, machine)
 
 
-def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
-    """The blocked algorithm with these block sizes."""
-    b = product.builder(target, scratch=True, further=("width", "height"))
-    body = _BlockedBody(b, product, shape, target)
+def lying_product_kernel(body: Graph, target: Target | None = None) -> Kernel | None:
+    """The kernel of a body that multiplies a matrix, as `Layout.view_of` made it of a base, by another one.
+
+    None if it is another body, or the matrix is not read in lines as it is where it is C-contiguous.
+    """
+    (product,) = body.outputs[:1]
+    if product.op.name != "matmul" or len(body.inputs) != 2 or product.inputs[1] is not body.inputs[1]:
+        return None
+    x, y = product.inputs
+    lying = lines_of(x)
+    if lying is None:
+        return None
+    plain = canonical(x.tensor_type, y.tensor_type, product.tensor_type)
+    return lying_lines_kernel(plain, body.inputs[0].shape[-1], lying, target or host_target())
+
+
+def finished_kernel(product: Product, body: Graph, target: Target | None = None) -> Kernel | None:
+    """The kernel of a `finishing.finished_body`; None unless each tile is the sum of one block along k."""
+    machine = target or host_target()
+    is_plain = not product.axes and not product.swapped and product.dtype.kind == "f"
+    if not is_plain or suits_row_product(product) or suits_dots(product, machine) or _may_be_few(product):
+        return None
+    shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
+    if not isinstance(product.k, int) or product.k > shape.depth:
+        return None
+    return blocked_kernel(product, shape, machine, Finish(body, shape, machine))
+
+
+def blocked_kernel(product: Product, shape: Blocking, target: Target, finish: Finish | None = None) -> Kernel:
+    """The blocked algorithm with these block sizes; the product is stored, or finished."""
+    arrays = finish.arrays if finish else ("c",)
+    b = product.builder(target, scratch=True, further=("width", "height"), arrays=arrays)
+    body = _BlockedBody(b, product, shape, target, finish)
     with product.runs(b, body.column_blocks, body.row_blocks) as run:
         body.multiply(run)
     scratch = shape.sliver_bytes + shape.panel_bytes(product.k, product.n)
@@ -106,6 +139,14 @@ def blocked_kernel(product: Product, shape: Blocking, target: Target) -> Kernel:
     sizes = (*product.sizes, shape.width, shape.height)
     split = product.split(blocks, _weight(product, shape))
     return Kernel(b, sizes, scratch, helpers=body.helpers, split=split, is_product=True)
+
+
+def _may_be_few(product: Product) -> bool:
+    """Whether there may turn out to be few rows, each times lines along k.
+
+    A transposed y has to be packed, which does not pay for them.
+    """
+    return product.transposed_y and not product.transposed_x and not isinstance(product.m, int)
 
 
 def _weight(product: Product, shape: Blocking) -> Size:
@@ -131,17 +172,19 @@ class _Block(NamedTuple):
 class _BlockedBody:
     """The loops of the blocked algorithm; each method is one level of the drawing above."""
 
-    def __init__(self, b: Builder, product: Product, shape: Blocking, target: Target) -> None:
-        self.b, self.product, self.shape, self.size = b, product, shape, shape.bytes
+    def __init__(
+        self, b: Builder, product: Product, shape: Blocking, target: Target, finish: Finish | None = None
+    ) -> None:
+        self.b, self.product, self.shape, self.size, self.finish = b, product, shape, shape.bytes, finish
         self.m, self.k, self.n = b.param("m"), b.param("k"), b.param("n")
         self.tiles = tiles(shape, product.m, target)
         self.copy_x = copy_x(shape, target)
         self.copy_y = copy_y(shape, target, transposed=product.transposed_y)
         self.add_lines = add_lines(shape, target)
-        # A transposed y has to be packed, which does not pay for few rows; how many may show at run time only.
-        along_k = product.transposed_y and not product.transposed_x and not isinstance(product.m, int)
-        self.dot_lines = dot_lines(product.dtype, target) if along_k else None
-        functions = (*self.tiles.values(), self.copy_x, self.copy_y, self.add_lines)
+        self.dot_lines = dot_lines(product.dtype, target) if _may_be_few(product) else None
+        self.finished = {rows: finish.tile(rows, target) for rows in self.tiles} if finish else self.tiles
+        functions = (*self.tiles.values(), *self.finished.values(), self.copy_x, self.copy_y)
+        functions += (finish.lines if finish else self.add_lines,)
         functions += (self.dot_lines,) if self.dot_lines else ()
         self.helpers = tuple({function.name: function for function in functions}.values())
         with b.at(b.entry):
@@ -176,7 +219,8 @@ class _BlockedBody:
         b = self.b
         self.x = b.offset(b.param("x"), b.mul(run.x, b.mul(b.mul(self.m, self.k), self.size)))
         self.y = b.offset(b.param("y"), b.mul(run.y, b.mul(b.mul(self.k, self.n), self.size)))
-        self.c = b.offset(b.param("c"), b.mul(run.c, b.mul(self.m, self.c_step)))
+        if self.finish is None:
+            self.c = b.offset(b.param("c"), b.mul(run.c, b.mul(self.m, self.c_step)))
         column = b.mul(run.group, self.width)
         width = b.intrinsic("smin", b.sub(self.n, column), self.width)
         if self.dot_lines is None:
@@ -227,32 +271,33 @@ class _BlockedBody:
         """The run's rows of x times one block of y."""
         b = self.b
         x_row, x_k = (self.size, self.x_step) if self.shape.by_column else (self.x_step, self.size)
-        c = b.offset(self.c, b.mul(block.column, self.size))
         with b.forever([self.first_row]) as group:
             (row,) = group.carried
             left = b.sub(self.last_row, row)
             group.exit_if(b.icmp("sle", left, 0))
-            rows, function = self._row_group(left)
+            rows, function, finished = self._row_group(left)
             source = b.offset(self.x, b.add(b.mul(row, x_row), b.mul(block.first, x_k)))
             b.call("void", self.copy_x.name, source, self.x_step, self.sliver, rows, block.depth)
-            c_rows = b.offset(c, b.mul(row, self.c_step))
             with b.loop(0, block.width, self.shape.columns) as panel:
-                place = b.offset(c_rows, b.mul(panel.index, self.size))
-                self._tile(block, panel.index, function, rows, place)
+                self._tile(block, panel.index, function, finished, row, rows)
             group.next(b.add(row, rows))
 
-    def _row_group(self, left: Value) -> tuple[Value, Value]:
-        """How many of the rows that are left come next, and the function of their tiles."""
+    def _row_group(self, left: Value) -> tuple[Value, Value, Value]:
+        """How many of the rows that are left come next, the function of their tiles, and that of finished ones."""
         b = self.b
-        options = [(b.i64(rows), Value("ptr", f"@{tile.name}")) for rows, tile in self.tiles.items()]
-        rows, function = options[-1]
-        for more, other in reversed(options[:-1]):
-            enough = b.icmp("sge", left, more)
-            rows, function = b.select(enough, more, rows), b.select(enough, other, function)
-        return rows, function
+        options = [
+            (b.i64(rows), b.function(tile.name), b.function(self.finished[rows].name))
+            for rows, tile in self.tiles.items()
+        ]
+        chosen = options[-1]
+        for option in reversed(options[:-1]):
+            chosen = _choose(b, b.icmp("sge", left, option[0]), option, chosen)
+        return chosen
 
-    def _tile(self, block: _Block, column: Value, function: Value, rows: Value, c: Value) -> None:
-        """One tile; where the product's columns end inside it, by way of a whole one beside."""
+    def _tile(
+        self, block: _Block, column: Value, function: Value, finished: Value, row: Value, rows: Value
+    ) -> None:
+        """One tile; where it is finished, or the product's columns end inside it, by way of one beside."""
         b, shape = self.b, self.shape
         left = b.sub(block.width, column)
         ragged = b.icmp("slt", left, shape.columns)
@@ -260,11 +305,23 @@ class _BlockedBody:
         in_place = b.offset(block.corner, b.mul(column, self.size))
         panel = b.select(packed, self._packed(block, column), in_place)
         panel_step = b.select(packed, b.i64(shape.panel_step), self.y_step)
-        zeros, fresh = (self.zeros, b.i64(0)), self._is_fresh(block)
-        base = _choose(b, fresh, zeros, (c, self.c_step))
-        tile = _choose(b, ragged, (self.edge, b.i64(shape.panel_step)), (c, self.c_step))
+        zeros, beside = (self.zeros, b.i64(0)), (self.edge, b.i64(shape.panel_step))
+        column = b.add(block.column, column)
+        operands = (self.sliver, panel, panel_step)
+        if self.finish is not None:
+            corners = self.finish.corners(b, row, column, self.c_step)
+            with b.if_else(ragged) as way:
+                with way.then:
+                    b.call_pointer("void", function, *operands, *beside, *zeros, block.depth)
+                    b.call("void", self.finish.lines.name, self.edge, self.c_step, rows, left, *corners)
+                with way.otherwise:
+                    b.call_pointer("void", finished, *operands, block.depth, self.c_step, *corners)
+            return
+        c = b.offset(self.c, b.add(b.mul(row, self.c_step), b.mul(column, self.size)))
+        base = _choose(b, self._is_fresh(block), zeros, (c, self.c_step))
+        tile = _choose(b, ragged, beside, (c, self.c_step))
         tile_base = _choose(b, ragged, zeros, base)
-        b.call_pointer("void", function, self.sliver, panel, panel_step, *tile, *tile_base, block.depth)
+        b.call_pointer("void", function, *operands, *tile, *tile_base, block.depth)
         with b.if_(ragged, likely=False):
             b.call("void", self.add_lines.name, self.edge, c, self.c_step, *base, rows, left)
 
@@ -278,5 +335,5 @@ def _ceiling(b: Builder, value: Value, divisor: Value) -> Value:
     return b.udiv(b.add(value, b.sub(divisor, 1)), divisor)
 
 
-def _choose(b: Builder, condition: Value, one: Pair, other: Pair) -> Pair:
-    return tuple(b.select(condition, x, y) for x, y in zip(one, other))
+def _choose(b: Builder, condition: Value, one: Values, other: Values) -> Values:
+    return cast("Values", tuple(b.select(condition, x, y) for x, y in zip(one, other)))

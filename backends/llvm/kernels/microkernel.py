@@ -23,7 +23,7 @@ from functools import cached_property
 
 import numpy as np
 
-from graphc.backends.llvm.emitter import Builder, element_bytes, memory_type, vector
+from graphc.backends.llvm.emitter import Builder, Value, element_bytes, memory_type, vector
 from graphc.backends.llvm.kernel import named_by_content, remembered
 from graphc.backends.llvm.target import Target
 from graphc.ir.dims import Size
@@ -149,7 +149,20 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     if isinstance(n, int) and n < _WIDE:
         width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
         height = _NARROW_HEIGHT if n <= width else height
+    elif isinstance(n, int) and by_column:  # a line of memory for each k of a sliver: the fewer copies, the better
+        width = 2 * _WIDTH
+    if isinstance(m, int) and isinstance(n, int) and m <= height:  # blocks of columns alone are what threads share
+        width = min(range(width, width // 2 - 1, -lanes * vectors), key=lambda width: _longest_share(n, width))
     return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)
+
+
+def _longest_share(n: int, width: int) -> int:
+    """The columns that one of two threads has to do at least: whole blocks in turn, and the ragged last one.
+
+    To copy x for a block costs what two columns more would.
+    """
+    whole, ragged = divmod(n, width)
+    return -(-whole // 2) * width + (ragged if whole % 2 == 0 else 0) + 2 * -(-n // width)
 
 
 @remembered
@@ -169,6 +182,20 @@ def tile(shape: Blocking, rows: int, target: Target) -> Builder:
     )  # fmt: skip
     sliver, panel, b_step, c, c_step, base, base_step, k = b.params
     places = [j * shape.lanes * shape.bytes for j in range(shape.vectors)]
+    sums = multiplied(b, shape, rows, sliver, panel, b_step, k)
+    for row in range(rows):
+        for j, place in enumerate(places):
+            before = b.load(shape.vector, b.offset(base, place))
+            b.store(b.fadd(sums[row * shape.vectors + j], before), b.offset(c, place))
+        c, base = b.offset(c, c_step), b.offset(base, base_step)
+    return named_by_content(b)
+
+
+def multiplied(
+    b: Builder, shape: Blocking, rows: int, sliver: Value, panel: Value, b_step: Value, k: Value
+) -> list[Value]:
+    """The accumulators of a tile, row after row, when the inner dimension has run."""
+    places = [j * shape.lanes * shape.bytes for j in range(shape.vectors)]
     zeros = [b.const(shape.vector, 0)] * (rows * shape.vectors)
     with b.loop(0, k, carried=[sliver, panel, *zeros]) as loop:
         sliver, panel, *sums = loop.carried
@@ -179,12 +206,7 @@ def tile(shape: Blocking, rows: int, target: Target) -> Builder:
                 sums[row * shape.vectors + j] = b.fma(left, vector_, sums[row * shape.vectors + j])
         loop.next(b.offset(sliver, shape.k_step), b.offset(panel, b_step), *sums)
     _, _, *sums = loop.results
-    for row in range(rows):
-        for j, place in enumerate(places):
-            before = b.load(shape.vector, b.offset(base, place))
-            b.store(b.fadd(sums[row * shape.vectors + j], before), b.offset(c, place))
-        c, base = b.offset(c, c_step), b.offset(base, base_step)
-    return named_by_content(b)
+    return sums
 
 
 def tiles(shape: Blocking, m: Size, target: Target) -> dict[int, Builder]:

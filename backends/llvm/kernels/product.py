@@ -64,12 +64,14 @@ class Product:
         """The run-time arguments of the kernel."""
         return (self.m, self.k, self.n, *(axis.extent for axis in self.axes))
 
-    def builder(self, target: Target, *, scratch: bool = False, further: Sequence[str] = ()) -> Builder:
+    def builder(
+        self, target: Target, *, scratch: bool = False, further: Sequence[str] = (), arrays: Sequence[str] = ("c",)
+    ) -> Builder:
         """A function with the kernel's arguments.
 
-        They are x, y, c, scratch, m, k, n, batch0, batch1 ..., `further` sizes, low and high.
+        They are x, y, `arrays`, scratch, m, k, n, batch0, batch1 ..., `further` sizes, low and high.
         """
-        pointers = ["y", "x", "c"] if self.swapped else ["x", "y", "c"]
+        pointers = [*(["y", "x"] if self.swapped else ["x", "y"]), *arrays]
         names = ["m", "k", "n", *(f"batch{i}" for i in range(len(self.axes))), *further, "low", "high"]
         return Builder(
             "matmul",

@@ -5,7 +5,8 @@
     c  [----------->]  +=      [c: ----------->]      lies: y is read once, and that is what takes the time.
                                [d: ----------->]
 
-A turn, of which threads share the loop, is one stretch of columns.
+The sums of few columns stay in registers; there, rows are added one by one. A turn, of which threads share the loop,
+is one stretch of columns.
 
 Invariant: an element is the sum over k in ascending order.
 """
@@ -27,6 +28,8 @@ _TURN = 256
 _STRETCH = 2048
 #: Rows of y that are added at once. More of them, and the processor no longer foresees what is read.
 _ROWS = 4
+#: Sums of so many vectors of columns stay in registers, where they wait for nothing but the multiply-add before.
+_REGISTERS = 8
 
 
 def suits_row_product(product: Product) -> bool:
@@ -42,23 +45,51 @@ def row_product_kernel(product: Product, target: Target) -> Kernel:
     with b.at(b.entry):
         turns = b.udiv(b.add(n, _TURN - 1), _TURN)
     with product.runs(b, b.i64(1), turns) as run:
-        end = b.intrinsic("smin", b.mul(run.last, _TURN), n)
-        with b.loop(b.mul(run.first, _TURN), end, _STRETCH) as stretch:
-            column = stretch.index
-            x = b.gep(b.param("x"), b.mul(run.x, k), element)
-            y = b.gep(b.param("y"), b.add(b.mul(run.y, b.mul(k, n)), column), element)
-            c = b.gep(b.param("c"), b.add(b.mul(run.c, n), column), element)
-            sums = _RowSums(b, element, lanes, b.intrinsic("smin", b.sub(end, column), _STRETCH), n, c)
-            sums.clear()
-            many = b.sub(k, b.urem(k, _ROWS))
-            with b.loop(0, many, _ROWS) as loop:
-                sums.add_rows(x, y, [b.add(loop.index, i) for i in range(_ROWS)])
-            with b.loop(many, k) as loop:
-                sums.add_rows(x, y, [loop.index])
-            sums.finish()
+        x = b.gep(b.param("x"), b.mul(run.x, k), element)
+        y = b.gep(b.param("y"), b.mul(run.y, b.mul(k, n)), element)
+        c = b.gep(b.param("c"), b.mul(run.c, n), element)
+        if isinstance(product.n, int) and product.n <= _REGISTERS * lanes:
+            _sum_in_registers(b, element, lanes, product.n, (x, y, c))
+        else:
+            end = b.intrinsic("smin", b.mul(run.last, _TURN), n)
+            with b.loop(b.mul(run.first, _TURN), end, _STRETCH) as stretch:
+                width = b.intrinsic("smin", b.sub(end, stretch.index), _STRETCH)
+                _sum_in_memory(b, element, lanes, width, x, *(b.gep(a, stretch.index, element) for a in (y, c)))
     itemsize = product.dtype.itemsize
     split = product.split((-(-product.n // _TURN),), dims.minimum(product.n, _TURN) * product.k * itemsize // 4)
     return Kernel(b, product.sizes, split=split)
+
+
+def _sum_in_registers(b: Builder, element: str, lanes: int, n: int, arrays: tuple[Value, Value, Value]) -> None:
+    """All of few columns."""
+    x, y, c = arrays
+    type_, places = vector(element, lanes), range(0, n, lanes)
+    masks = [None if place + lanes <= n else mask_below(b, b.i64(n - place), 0, lanes) for place in places]
+    with b.loop(0, b.param("k"), carried=[y, *(b.const(type_, 0) for _ in places)]) as loop:
+        line, *sums = loop.carried
+        factor = b.splat(b.load(element, b.gep(x, loop.index, element)), lanes)
+        loaded = [load_some(b, type_, b.gep(line, place, element), mask) for place, mask in zip(places, masks)]
+        loop.next(b.gep(line, n, element), *(b.fma(factor, row, total) for row, total in zip(loaded, sums)))
+    _, *sums = loop.results
+    for place, mask, total in zip(places, masks, sums):
+        value, to = b.fadd(total, 0.0, flags=EXACT), b.gep(c, place, element)
+        if mask is None:
+            b.store(value, to)
+        else:
+            store_some(b, value, to, mask)
+
+
+def _sum_in_memory(b: Builder, element: str, lanes: int, width: Value, x: Value, y: Value, c: Value) -> None:
+    """A stretch of columns."""
+    k = b.param("k")
+    sums = _RowSums(b, element, lanes, width, b.param("n"), c)
+    sums.clear()
+    many = b.sub(k, b.urem(k, _ROWS))
+    with b.loop(0, many, _ROWS) as loop:
+        sums.add_rows(x, y, [b.add(loop.index, i) for i in range(_ROWS)])
+    with b.loop(many, k) as loop:
+        sums.add_rows(x, y, [loop.index])
+    sums.finish()
 
 
 class _RowSums:

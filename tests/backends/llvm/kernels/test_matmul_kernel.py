@@ -6,7 +6,7 @@ import pytest
 from harness import Compiled, assert_same_bits, check, values
 
 from graphc.backends.llvm.emitter import Value
-from graphc.backends.llvm.kernels import matmul, packing
+from graphc.backends.llvm.kernels import matmul, packing, row_product
 from graphc.backends.llvm.kernels import product as product_module
 from graphc.backends.llvm.kernels.dots import FEW_ROWS, suits_dots
 from graphc.backends.llvm.kernels.matmul import blocked_kernel, matmul_kernel
@@ -284,6 +284,32 @@ def test_tiles_fit_the_registers(triple):
             shape = blocking(dtype, target, m, n, by_column=False)
             assert (shape.rows + 1) * shape.vectors + 1 <= target.vector_registers
             assert shape.depth * max(shape.k_step, shape.row_step) > 0
+
+
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@pytest.mark.parametrize("unit", UNITS)
+def test_sums_in_registers_have_the_bits_of_sums_in_memory(dtype, unit, monkeypatch):
+    rng = np.random.default_rng(15)
+    for k, n in ((0, 3), (1, 1), (5, 2), (33, 20), (50, 16), (7, 64), (9, 63)):
+        x, y = values(rng, (1, k), dtype), values(rng, (k, n), dtype)
+        product = canonical(*(TensorType(as_dtype(dtype), shape) for shape in ((1, k), (k, n), (1, n))))
+        found = []
+        for registers in (64, 0):
+            monkeypatch.setattr(row_product, "_REGISTERS", registers)
+            found.append(multiply(Compiled(row_product.row_product_kernel(product, UNITS[unit])), x, y))
+        assert_same_bits(*found)
+        assert_close(found[0], x, y)
+
+
+def test_two_threads_get_even_shares_of_columns():
+    """Where there is one block of rows, no thread has much more than half of the columns."""
+    for n in range(256, 3000, 16):
+        width = blocking(np.dtype("float32"), HOST, 128, n, by_column=False).width
+        blocks = [min(width, n - column) for column in range(0, n, width)]
+        loads = [0, 0]
+        for block in blocks:
+            loads[loads.index(min(loads))] += block
+        assert max(loads) <= 0.6 * n + 1
 
 
 def test_row_groups_cover_every_number_of_rows():
