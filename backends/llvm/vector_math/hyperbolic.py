@@ -55,7 +55,7 @@ def tanh(b: Builder, x: Value) -> Value:
     s = b.from_bits(b.sub(fmt.one_bits, exponent))
     top = b.fma(b.fadd(s, 1.0), t, b.fsub(1.0, s))
     # A NaN may get lost here, but not in the numerator.
-    rest = b.from_bits(b.sub(b.bits(b.fsub(2.0, b.fadd(t, t))), exponent))
+    rest = b.from_bits(b.sub(b.bits(b.fma(t, -2.0, constant(x.type, 2.0))), exponent))
     return b.copysign(b.fdiv(top, b.fadd(top, rest)), x)
 
 

@@ -73,8 +73,15 @@ def _exponent(b: Builder, i: Value, element: str) -> Value:
     return b.fsub(b.from_bits(b.or_(biased, 0x4330000000000000)), 2.0**52 + 2048.0)
 
 
+def _near_one(b: Builder, f: Value, extra: Value | None) -> Value:
+    """log(1 + f), plus something small."""
+    if extra is None and format_of(f).element == "float":
+        return _bend(b, f, f)
+    return b.fadd(f, _bend(b, f, extra))
+
+
 def _bend(b: Builder, f: Value, extra: Value | None = None) -> Value:
-    """log(1 + f) - f, plus something that is small too."""
+    """log(1 + f) - f, plus something else."""
     square = b.fmul(f, f)
     if format_of(f).element == "float":
         p = b.fma(f, halves(b, f, square, coefficients.LOG["float"]), constant(f.type, -0.5))
@@ -100,7 +107,7 @@ def _assembled(b: Builder, e: Value, f: Value, correction: Value | None) -> Valu
     """e ln2 + log(1 + f) + correction, smallest terms first; the exponent's part is exact."""
     high, low = LN2[format_of(f).element]
     small = b.fmul(e, low) if correction is None else b.fma(e, low, correction)
-    return b.fma(e, high, b.fadd(f, _bend(b, f, small)))
+    return b.fma(e, high, _near_one(b, f, small))
 
 
 @exact
@@ -146,10 +153,10 @@ def _log1p(b: Builder, x: Value, u: Value, correction: Value | None) -> Value:
     minus_e = b.sitofp(shifted, fmt.element) if as_it_is else _exponent(b, shifted, fmt.element)
     unit = 2.0**-fmt.mantissa if as_it_is else 1.0
     if fmt.element == "float" and b.has_fma:  # the product is not rounded, and ln2 as a float is close
-        return b.fma(minus_e, -unit * math.log(2.0), b.fadd(f, _bend(b, f, correction)))
+        return b.fma(minus_e, -unit * math.log(2.0), _near_one(b, f, correction))
     high, low = (-unit * part for part in LN2_CLOSE[fmt.element])
     small = b.fmul(minus_e, low) if correction is None else b.fma(minus_e, low, correction)
-    return b.fma(minus_e, high, b.fadd(f, _bend(b, f, small)))
+    return b.fma(minus_e, high, _near_one(b, f, small))
 
 
 def _in_base(b: Builder, x: Value, scale: tuple[float, float], exponent: tuple[float, float]) -> Value:
