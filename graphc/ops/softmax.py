@@ -46,12 +46,12 @@ def _logsumexp_type(x: TensorType, *, axis: Axes, keepdims: bool) -> TensorType:
 def _shifted(x: np.ndarray, axis: Axes) -> tuple[np.ndarray, np.ndarray]:
     """`x` less its largest element along `axis`, and that element."""
     largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return np.where((x == largest) & np.isinf(x), x.dtype.type(0), x - largest), largest
+    return np.where((x == largest) & np.isinf(largest), x.dtype.type(0), x - largest), largest
 
 
 def _softmax_value(x: np.ndarray, *, axis: int) -> np.ndarray:
     powers = np.exp(_shifted(x, (axis,))[0])
-    return powers / np.sum(powers, axis=axis, keepdims=True)
+    return powers * (1 / np.sum(powers, axis=axis, keepdims=True))
 
 
 def _log_softmax_value(x: np.ndarray, *, axis: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def _logsumexp_value(x: np.ndarray, *, axis: Axes, keepdims: bool) -> np.ndarray
 
 def _shifted_tensor(x: Tensor, axis: Axes) -> tuple[Tensor, Tensor]:
     largest = apply(OPS["max"], x, axis=axis, keepdims=True)
-    at_infinity = FUNCTIONS["equal"](x, largest) & FUNCTIONS["isinf"](x)
+    at_infinity = FUNCTIONS["equal"](x, largest) & FUNCTIONS["isinf"](largest)
     return FUNCTIONS["where"](at_infinity, 0, x - largest), largest
 
 
@@ -82,7 +82,7 @@ def _softmax_expansion(x: Tensor, *, axis: int) -> Tensor:
     if x.shape[axis] == 0:
         return x  # there is nothing to normalise, and no largest element
     powers = exp(_shifted_tensor(x, (axis,))[0])
-    return powers / _sum(powers, (axis,))
+    return powers * (1 / _sum(powers, (axis,)))
 
 
 def _log_softmax_expansion(x: Tensor, *, axis: int) -> Tensor:

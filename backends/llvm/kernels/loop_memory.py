@@ -80,13 +80,14 @@ class Memory:
     """Reads and writes arrays inside the frames of one kernel."""
 
     def __init__(
-        self, b: Builder, frames: Frames, sizes: dict[Size, Value], lanes: int, *, masks_tails: bool = False
+        self, b: Builder, frames: Frames, sizes: dict[Size, Value], lanes: int, *, masks_tails: bool, has_tails: bool
     ) -> None:
         self.b = b
         self.frames = frames
         self.sizes = sizes
         self.lanes = lanes
         self.masks_tails = masks_tails
+        self.has_tails = has_tails
         self.loop: VectorLoop | None = None
         self._buffers: dict[object, Value] = {}
 
@@ -222,7 +223,7 @@ class Memory:
         """As `_load_contiguous`, at whatever address: lanes beyond the end are not read."""
         loop, b = self._vector_loop(), self.b
         element = memory_type(array.dtype)
-        mask = self._lanes_left()
+        mask = self.valid("i32")
 
         def load(pointer: Value, index: Value) -> Value:
             loaded = b.masked_load(vector(element, self.lanes), b.gep(pointer, index, element), mask)
@@ -230,23 +231,11 @@ class Memory:
 
         return self.frames.compute(load, self.address(array, offset), Leveled(loop.index, loop.level))
 
-    def _lanes_left(self) -> Value:
-        """The lanes inside the array: all of them but in the tail."""
-        loop, b = self._vector_loop(), self.b
-        key = ("lanes left",)
-        found = self.frames.cached(key)
-        if found is None:
-            with self.frames.at(loop.level - 1):
-                left = b.select(loop.tail, loop.left, self.lanes)
-                mask = b.icmp("slt", b.iota("i32", self.lanes), b.splat(b.trunc(left, "i32"), self.lanes))
-            found = self.frames.put(key, Leveled(mask, loop.level - 1))
-        return found.value
-
     def _row(self, array: Array, offset: Leveled) -> Value:
         """The address that `i` counts from: the array's, or in the tail a buffer with its last elements."""
         loop, b = self._vector_loop(), self.b
         address = self.address(array, offset)
-        if self.lanes == 1:
+        if not self.has_tails:
             return address.value
         key = ("row", address)
         found = self.frames.cached(key)
@@ -283,6 +272,8 @@ class Memory:
         """As `_row`; the last elements lie before the first ones, and at the end of the buffer."""
         loop, b = self._vector_loop(), self.b
         address = self.address(array, offset)
+        if not self.has_tails:
+            return address.value
         key = ("reversed row", address)
         found = self.frames.cached(key)
         if found is None:
@@ -326,6 +317,8 @@ class Memory:
         """As `_row`, for elements that are `inner` apart; backwards they lie at the end of the buffer."""
         loop, b, lanes, space = self._vector_loop(), self.b, self.lanes, abs(inner)
         address = self.address(array, offset)
+        if not self.has_tails:
+            return address.value
         key = ("spaced row", address, inner)
         found = self.frames.cached(key)
         if found is None:
@@ -364,18 +357,17 @@ class Memory:
         return self.frames.compute(lambda v: gather(array.pointer.value, v), wide, level=loop.level)
 
     def valid(self, element: str) -> Value:
-        """Which lanes are inside the array; the mask is made of integers of the given width."""
+        """Which lanes are inside the array: all of them but in the tail. It is compared in integers of this width."""
         loop, b = self._vector_loop(), self.b
-        if self.lanes == 1:
-            return b.const("i1", 1)
+        if not self.has_tails:
+            return b.const(vector("i1", self.lanes), 1)
         key = ("valid", element)
         found = self.frames.cached(key)
         if found is None:
-            with self.frames.at(loop.level):
-                left = b.intrinsic("smin", b.sub(loop.stop, loop.index), self.lanes)
-                count = b.splat(b.trunc(left, element), self.lanes)
+            with self.frames.at(loop.level - 1):
+                count = b.splat(b.trunc(b.select(loop.tail, loop.left, self.lanes), element), self.lanes)
                 mask = b.icmp("ult", b.iota(element, self.lanes), count)
-            found = self.frames.put(key, Leveled(mask, loop.level))
+            found = self.frames.put(key, Leveled(mask, loop.level - 1))
         return found.value
 
     def store(self, array: Array, at: At, value: Leveled) -> None:
@@ -392,7 +384,7 @@ class Memory:
         wide = self.frames.splat(value, self.lanes).value
         if strides[0].value == b.i64(1) and self.masks_tails:
             stored = b.zext(wide, element) if array.dtype == np.bool_ else wide
-            b.masked_store(stored, b.gep(self.address(array, offset).value, loop.index, element), self._lanes_left())
+            b.masked_store(stored, b.gep(self.address(array, offset).value, loop.index, element), self.valid("i32"))
             return
         if strides[0].value == b.i64(1) and offset.level < loop.level:
             row = self._store_row(array, offset)
@@ -407,7 +399,7 @@ class Memory:
         """The address that `i` counts from for stores; the tail's lanes are copied out of a buffer later."""
         loop, b = self._vector_loop(), self.b
         address = self.address(array, offset)
-        if self.lanes == 1:
+        if not self.has_tails:
             return address.value
         element = memory_type(array.dtype)
         buffer = self.buffer(("store", address), element)

@@ -60,6 +60,8 @@ class LoopShape:
         masks_tails: whether vectors are read and written under a mask, and columns are folded in registers. The
             rest of a row, shorter than a vector, goes by way of the stack otherwise, and columns are folded in memory:
             it takes longer, but nothing from rows that are long, nor from columns that are read once.
+        has_tails: whether the vector loop may end in the midst of a vector, for all that is known.
+        depth: how many sweeps of reductions must have been done before a tensor can be computed.
         stages: the reductions, in sweeps.
         full: the results that have an element for each turn of all loops.
         spills: dear values that stand in a full result's row until that is computed.
@@ -81,7 +83,9 @@ class LoopShape:
         self.by_rows = bool(self.reduced) and (self.groups[-1][0] in self.nest.reduced or self._keeps_little())
         self.crosswise = self._crosswise()
         self.lanes = self._lanes(target)
+        self.has_tails = self._has_tails()
         self.masks_tails = self._masks_tails(target)
+        self.depth = self._depths()
         self.stages = self._stages()
         self.full = [t for t in body.outputs if self.nest.is_full(t)] if self.nest.reduced else list(body.outputs)
         self.spills = self._spills() if self.by_rows and not self.crosswise else {}
@@ -92,21 +96,31 @@ class LoopShape:
         computing = [t for t in self.members if t.op.name not in ("const", "dim", "broadcast_to", "reshape")]
         deciding = (*computing, *self.body.inputs) or self.body.outputs  # a constant spread out computes nothing
         lanes = target.lanes(*{t.dtype for t in deciding}, heavy=len(computing) > HEAVY)
-        inner = extents_of(self.crosswise or (self.reduced[-1] if self.by_rows else self.groups[-1]))
+        inner = extents_of(self._along_vectors())
         while lanes > 1 and all(isinstance(s, int) for s in inner) and lanes // 2 >= np.prod(inner):  # type: ignore[arg-type]
             lanes //= 2
         return lanes
+
+    def _along_vectors(self) -> list[LoopDim]:
+        """The loop that vectors run along."""
+        return self.crosswise or (self.reduced[-1] if self.by_rows else self.groups[-1])
+
+    def _has_tails(self) -> bool:
+        if self.lanes == 1:
+            return False
+        turns = _turns([self._along_vectors()])
+        return not isinstance(turns, int) or turns % self.lanes != 0
 
     def _masks_tails(self, target: Target) -> bool:
         """Whether rows are known as so short that their ends matter, and registers have masks."""
         if self.lanes == 1 or target.vector_bits < MASKED_BITS:
             return False
-        turns = _turns([self.crosswise or (self.reduced[-1] if self.by_rows else self.groups[-1])])
+        turns = _turns([self._along_vectors()])
         if not isinstance(turns, int) or turns > SHORT_VECTORS * self.lanes:
             return False
         all_turns = _turns(self.groups)
         in_registers = self.reduced and not self.by_rows and isinstance(all_turns, int) and all_turns <= FEW_TURNS
-        return turns % self.lanes != 0 or bool(in_registers)
+        return self.has_tails or bool(in_registers)
 
     def _keeps_little(self) -> bool:
         """Whether the loops inside the last reduced one are too short for vectors: they go outside then."""
@@ -134,19 +148,21 @@ class LoopShape:
         functions = [t.op.name for t in self.members if t.op.name in ELEMENTARY]
         return frozenset(functions) if len(functions) > INLINE_FUNCTIONS else frozenset()
 
+    def _depths(self) -> dict[Tensor, int]:
+        depth = dict.fromkeys(self.body.inputs, 0)
+        for tensor in self.members:
+            depth[tensor] = max((depth[i] + folds(i) for i in tensor.inputs), default=0)
+        return depth
+
     def _stages(self) -> list[list[Tensor]]:
         """The reductions, each after those that its operand needs."""
-        depth = dict.fromkeys(self.body.inputs, 0)
-        stages: list[list[Tensor]] = []
-        for tensor in self.members:
-            needed = max((depth[i] for i in tensor.inputs), default=0)
-            if folds(tensor):
-                if needed == len(stages):
-                    stages.append([])
-                stages[needed].append(tensor)
-                needed += 1
-            depth[tensor] = needed
-        return stages
+        reductions = [t for t in self.members if folds(t)]
+        last = max((self.depth[r] for r in reductions), default=-1)
+        return [[r for r in reductions if self.depth[r] == number] for number in range(last + 1)]
+
+    def stored_with(self, number: int) -> list[Tensor]:
+        """The full results that the sweep of a stage can store; after the last stage, all that are left."""
+        return [t for t in self.full if self.depth[t] == number]
 
     def _spills(self) -> dict[Tensor, Tensor]:
         """Dear values that several sweeps need: kept in the row of a full result until that is computed."""
@@ -155,9 +171,9 @@ class LoopShape:
             for reduction in stage:
                 sweeps[reduction.inputs[0]].add(number)
         for result in self.full:
-            sweeps[result].add(len(self.stages))
+            sweeps[result].add(self.depth[result])
         spills: dict[Tensor, Tensor] = {}
-        rows = list(self.full)
+        rows = self.stored_with(len(self.stages))
         for tensor in reversed(self.members):
             if folds(tensor):
                 continue

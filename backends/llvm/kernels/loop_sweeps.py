@@ -54,7 +54,7 @@ class Sweeps(LoopShape):
         self.values = Values(
             b, self.frames, {size: b.param(f"size{i}") for i, size in enumerate(sizes)}, arrays, self.lanes,
             b.param("error") if self.fallible else None, self._outlined(),
-            masks_tails=self.masks_tails,
+            masks_tails=self.masks_tails, has_tails=self.has_tails,
         )  # fmt: skip
         self.outputs = {
             t: Array(Leveled(b.param(f"out{i}"), 0), t.shape, t.dtype) for i, t in enumerate(body.outputs)
@@ -105,12 +105,11 @@ class Sweeps(LoopShape):
     def _vectors(
         self, count: Value, carried: Sequence[Value], body: Callable[[VectorLoop, Sequence[Value]], Sequence[Value]]
     ) -> Sequence[Value]:
-        """Run `body` for i = 0 .. count: once for each complete vector, once for the tail."""
+        """Run `body` for i = 0 .. count: once for each complete vector, once for the tail, where there may be one."""
         b, frames, lanes = self.b, self.frames, self.lanes
-        never = b.const("i1", 0)
-        if lanes == 1:
-            with frames.loop(0, count, 1, carried) as inner:
-                loop = VectorLoop(inner.index, count, never, count, b.i64(0), frames.depth, [])
+        if not self.has_tails:
+            with frames.loop(0, count, lanes, carried) as inner:
+                loop = VectorLoop(inner.index, count, b.const("i1", 0), count, b.i64(0), frames.depth, [])
                 inner.next(*self._inside(loop, inner.carried, body))
             return inner.results
         full = b.and_(count, -lanes)
@@ -172,8 +171,11 @@ class Sweeps(LoopShape):
         return self.kept[-1] if self.kept else None
 
     def _store(self, results: Sequence[Tensor]) -> None:
-        """All values first: a result's row may hold a spilled value that another result still needs."""
         self._load_spills()
+        self._store_computed(results)
+
+    def _store_computed(self, results: Sequence[Tensor]) -> None:
+        """All values first: a result's row may hold a spilled value that another result still needs."""
         computed = [(t, self.values.value(t, self._at(t))) for t in results]
         for tensor, value in computed:
             self.values.store(self.outputs[tensor], self._at(tensor), value)

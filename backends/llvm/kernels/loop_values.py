@@ -39,8 +39,9 @@ class Values(Memory):
         outlined: frozenset[str],
         *,
         masks_tails: bool,
+        has_tails: bool,
     ) -> None:
-        super().__init__(b, frames, sizes, lanes, masks_tails=masks_tails)
+        super().__init__(b, frames, sizes, lanes, masks_tails=masks_tails, has_tails=has_tails)
         self.arrays = arrays
         self.error = error
         self.outlined = outlined

@@ -11,6 +11,8 @@ Two shapes of nest, by where the last loop stands:
         store kept results                               store kept results, as vectors
         for reduced loops: store full results            for reduced loops, for vectors: store full results
 
+A full result that needs no reduction of a stage, or of a later one, is stored in the stage's own sweep instead.
+
 Loops that are known to be short would leave most lanes empty. A short kept loop inside reduced ones goes outside,
 so that the nest is one of rows. Short loops inside a long kept one are done *crosswise*: lanes run along the long
 one, each lane folds its own row, and elements that do not lie together are gathered and scattered.
@@ -102,8 +104,8 @@ class LoopKernel(Sweeps):
     def _turn(self) -> None:
         """What is done for each turn of the outer loops."""
         values = self.values
-        for stage in self.stages:
-            (self._reduce_rows if self.by_rows else self._reduce_columns)(stage)
+        for number, stage in enumerate(self.stages):
+            (self._reduce_rows if self.by_rows else self._reduce_columns)(stage, number)
         kept = [t for t in self.body.outputs if t not in self.full]
         if self.by_rows:
             for tensor in kept:
@@ -111,8 +113,8 @@ class LoopKernel(Sweeps):
                 values.store(self.outputs[tensor], at, values.value(tensor, at))
         elif rest := [t for t in kept if not folds(t)]:
             self._store_sweep(rest, [])
-        if self.full:
-            self._store_sweep(self.full, self.reduced)
+        if late := self.stored_with(len(self.stages)):
+            self._store_sweep(late, self.reduced)
         self._forget_reductions()
 
     def _forget_reductions(self) -> None:
@@ -160,13 +162,12 @@ class LoopKernel(Sweeps):
 
     # ---- reductions --------------------------------------------------------------------------------------
 
-    def _reduce_rows(self, stage: Sequence[Tensor]) -> None:
+    def _reduce_rows(self, stage: Sequence[Tensor], number: int) -> None:
         """One sweep of the reduced loops, accumulating in registers."""
         b = self.b
         identities = [self._identity(r, self.lanes) for r in stage]
         sums = [r for r in stage if _rounds(r)]
         zeros = [self._identity(r, self.lanes) for r in sums]
-        number = self.stages.index(list(stage))
         found = self._accumulate(stage, number, self.reduced, [*identities, *zeros])
         lost = dict(zip(sums, found[len(stage) :]))
         for reduction, total in zip(stage, found):
@@ -246,13 +247,14 @@ class LoopKernel(Sweeps):
                 # The element first: what `maximum` asks of its first operand then waits for no earlier turn.
                 sums.append(self._combine(reduction, self._masked(reduction, element), total))
             self._store_new_spills(number)
+            self._store_computed(self.stored_with(number))
             return sums
 
         return self._vectors(count, carried, body)
 
     def _masked(self, reduction: Tensor, element: Value) -> Value:
         """The element, or the identity in lanes beyond the end."""
-        if self.lanes == 1:
+        if not self.has_tails:
             return element
         dtype = reduction.inputs[0].dtype
         width = "i8" if dtype == np.bool_ else f"i{8 * dtype.itemsize}"
@@ -262,8 +264,8 @@ class LoopKernel(Sweeps):
     def _first_sweep(self, tensor: Tensor) -> int:
         """The first stage that needs a spilled value."""
         for number, stage in enumerate(self.stages):
-            for reduction in stage:
-                if _reaches(reduction.inputs[0], tensor):
+            for computed in (*(r.inputs[0] for r in stage), *self.stored_with(number)):
+                if _reaches(computed, tensor):
                     return number
         return len(self.stages)
 
@@ -279,14 +281,14 @@ class LoopKernel(Sweeps):
                 at = self._at(tensor)
                 self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
 
-    def _reduce_columns(self, stage: Sequence[Tensor]) -> None:
+    def _reduce_columns(self, stage: Sequence[Tensor], number: int) -> None:
         """Accumulate into rows in memory, which then are what the reductions' results are read from."""
         values = self.values
         rows = [self._row(r) for r in stage]
         inner = self.kept[-1]
         extent = self._span(inner)
         if self.masks_tails:
-            self._reduce_short_columns(stage, rows)
+            self._reduce_short_columns(stage, number, rows)
             values.rows.update(zip(stage, rows))
             return
 
@@ -309,12 +311,13 @@ class LoopKernel(Sweeps):
                     total = values.load(row, (ALONG,)).value
                     combined = self._combine(reduction, total, operand)
                     values.store(row, (ALONG,), Leveled(combined, loop.level))
+                self._store_computed(self.stored_with(number))
                 return ()
 
             self._vectors(extent, (), body)
         values.rows.update(zip(stage, rows))
 
-    def _reduce_short_columns(self, stage: Sequence[Tensor], rows: Sequence[Array]) -> None:
+    def _reduce_short_columns(self, stage: Sequence[Tensor], number: int, rows: Sequence[Array]) -> None:
         """Accumulate each vector of columns in registers, over all rows; in the same order as in memory."""
         inner, frames = self.kept[-1], self.frames
 
@@ -322,6 +325,7 @@ class LoopKernel(Sweeps):
             if not loops:
                 operands = [self.values.value(r.inputs[0], self._operand_at(r)) for r in stage]
                 elements = [frames.splat(operand, self.lanes).value for operand in operands]
+                self._store_computed(self.stored_with(number))
                 return [self._combine(r, total, x) for r, total, x in zip(stage, totals, elements)]
             first, stop = self._bounds(loops[0])
             with frames.loop(first.value, stop, 1, totals) as loop:

@@ -152,6 +152,10 @@ class _PartKernel(LoopKernel):
         light = lanes > 1 and len(computing) <= _LIGHT and not self.kept
         return 2 * lanes if light and 2 * lanes <= _MOST_LANES else lanes
 
+    def _has_tails(self) -> bool:
+        cuts = self.by_rows and len(self.reduced) == 1 and self.height % self.lanes != 0
+        return super()._has_tails() or (self.lanes > 1 and cuts)
+
     def _bounds(self, group: list[LoopDim]) -> tuple[Leveled, Value]:
         return self.window if group is self.reduced[0] else super()._bounds(group)
 

@@ -11,25 +11,21 @@ for the others.
 from __future__ import annotations
 
 from graphc.backends.llvm.emitter import Builder, Value, constant
-from graphc.backends.llvm.vector_math import coefficients
+from graphc.backends.llvm.vector_math import avx512, coefficients
 from graphc.backends.llvm.vector_math.formats import (
     clamp,
     exact,
     format_of,
+    horner,
     polynomial,
     power_of_two,
     round_by_magic,
-    times_power_of_two,
     two_sum,
 )
-from graphc.backends.llvm.vector_math.logarithm import log1p
+from graphc.backends.llvm.vector_math.logarithm import LN2_CLOSE as LN2
+from graphc.backends.llvm.vector_math.logarithm import log1p, log1p_of_share
 
 LOG2_E = 1.4426950408889634
-#: ln2 in two parts; the first has 15 (float) or 33 (double) significant bits.
-LN2 = {
-    "float": (0.693145751953125, 1.428606820309417e-06),
-    "double": (0.6931471803691238, 1.9082149292705877e-10),
-}
 # Beyond these the results are infinity and 0, whatever the argument.
 _EXP_RANGE = {"float": (-105.0, 90.0), "double": (-747.0, 711.0)}
 _EXP2_RANGE = {"float": (-151.0, 130.0), "double": (-1076.0, 1026.0)}
@@ -51,8 +47,10 @@ def _reduced(b: Builder, x: Value) -> tuple[Value, Value, Value]:
 
 
 def scaled(b: Builder, p: Value, total: Value, lowered: int) -> Value:
-    """p * 2^(n - lowered) in two steps, rounded once."""
+    """p * 2^(n - lowered), rounded once: by one instruction, or in two steps."""
     fmt = format_of(p)
+    if avx512.has(b):
+        return avx512.scalef(b, p, b.fsub(total, fmt.magic + lowered))
     n = b.sub(b.bits(total), fmt.magic_bits - _OFFSET + lowered)
     half = b.lshr(n, 1)
     rest = b.sub(n, half)
@@ -67,6 +65,8 @@ def _significand(b: Builder, x: Value) -> tuple[Value, Value]:
     high, low = LN2[element]
     n, total = round_by_magic(b, x, LOG2_E)
     r = b.fma(n, -low, b.fma(n, -high, x))
+    if element == "float" and b.has_fma:  # one instruction less than the other way, at a tenth of an ULP
+        return horner(b, r, (1.0, 1.0, *coefficients.EXP[element])), total
     q = polynomial(b, r, coefficients.EXP[element])
     return b.fadd(b.fma(q, b.fmul(r, r), r), 1.0), total
 
@@ -75,6 +75,12 @@ def _significand(b: Builder, x: Value) -> tuple[Value, Value]:
 def exp(b: Builder, x: Value) -> Value:
     """e^x."""
     p, total = _significand(b, clamp(b, x, *_EXP_RANGE[format_of(x).element]))
+    return scaled(b, p, total, 0)
+
+
+def exp_of_negative(b: Builder, x: Value) -> Value:
+    """e^x for x <= 0."""
+    p, total = _significand(b, clamp(b, x, _EXP_RANGE[format_of(x).element][0], None))
     return scaled(b, p, total, 0)
 
 
@@ -96,11 +102,6 @@ def quarter_exp_parts(b: Builder, x: Value) -> tuple[Value, Value]:
     p, lost, total = exp_parts(b, x)
     scale = power_of_two(b, b.sub(b.bits(total), format_of(x).magic_bits + 2))
     return b.fmul(p, scale), b.fmul(lost, scale)
-
-
-def normal_exp(b: Builder, x: Value) -> Value:
-    """e^x where that is a normal number, in fewer instructions."""
-    return times_power_of_two(b, *_significand(b, x))
 
 
 @exact
@@ -143,7 +144,7 @@ def sigmoid(b: Builder, x: Value) -> Value:
     The quotient is the same for x and -x, both of which a gradient needs: it is written so that LLVM's code
     generator makes it once.
     """
-    e = exp(b, b.fneg(b.fabs(x)))
+    e = exp_of_negative(b, b.fneg(b.fabs(x)))
     quotient = b.fdiv(1.0, b.fadd(e, 1.0))
     return b.select(b.fcmp("olt", x, 0.0), b.fmul(e, quotient), quotient)
 
@@ -152,7 +153,7 @@ def sigmoid(b: Builder, x: Value) -> Value:
 def softplus(b: Builder, x: Value) -> Value:
     """log(1 + e^x) = max(x, 0) + log1p(e^-abs(x))."""
     positive = b.select(b.fcmp("olt", x, 0.0), 0.0, x)
-    return b.fadd(positive, log1p(b, exp(b, b.fneg(b.fabs(x)))))
+    return b.fadd(positive, log1p_of_share(b, exp_of_negative(b, b.fneg(b.fabs(x)))))
 
 
 @exact
@@ -160,4 +161,4 @@ def logaddexp(b: Builder, x: Value, y: Value) -> Value:
     """log(e^x + e^y) = max + log1p(e^-abs(x - y)); equal infinities have no difference to speak of."""
     larger = b.select(b.fcmp("ogt", x, y), x, y)
     distance = b.select(b.fcmp("oeq", x, y), 0.0, b.fsub(x, y))
-    return b.fadd(larger, log1p(b, exp(b, b.fneg(b.fabs(distance)))))
+    return b.fadd(larger, log1p(b, exp_of_negative(b, b.fneg(b.fabs(distance)))))

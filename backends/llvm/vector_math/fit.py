@@ -23,7 +23,11 @@ mp.dps = 60
 
 
 class Fit(NamedTuple):
-    """One polynomial: the function, its interval and, per precision, the number of coefficients."""
+    """One polynomial: the function, its interval and, per precision, the number of coefficients.
+
+    ``share`` is how large a part of the result the polynomial is, where that is not much the same everywhere:
+    errors count by it.
+    """
 
     what: str
     function: Callable[[mpf], mpf]
@@ -31,6 +35,7 @@ class Fit(NamedTuple):
     high: mpf
     float_terms: int
     double_terms: int
+    share: Callable[[mpf], mpf] = lambda x: mpf(1)
 
 
 def odd_remainder(f: Callable[[mpf], mpf]) -> Callable[[mpf], mpf]:
@@ -102,16 +107,17 @@ FITS = {
         lambda r: (2**r - 1) / r, mpf("-0.5005"), mpf("0.5005"), 6, 12,
     ),
     "LOG": Fit(
-        "(log(1+f) - f + f^2/2) / f^3, sqrt(1/2) <= 1+f <= sqrt(2)",
-        lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mp.sqrt(mpf(1) / 2) - 1, mp.sqrt(2) - 1, 9, 0,
+        "(log(1+f) - f + f^2/2) / f^3, 3/4 <= 1+f <= 3/2",
+        lambda f: (mp.log1p(f) - f + f * f / 2) / f**3, mpf("-0.25"), mpf("0.5"), 8, 0,
+        lambda f: f * f,
     ),
     "LOG_RATIO": Fit(
-        "(log((1+s)/(1-s)) / s - 2) / s^2 in s^2, abs(s) <= (sqrt2-1)/(sqrt2+1)",
-        log_ratio, mpf(0), LOG_END * mpf("1.001"), 0, 7,
+        "(log((1+s)/(1-s)) / s - 2) / s^2 in s^2, abs(s) <= 1/5",
+        log_ratio, mpf(0), mpf("0.0401"), 0, 8,
     ),
     "TANH": Fit(
-        "(tanh(x) - x) / x^3 in x^2, abs(x) <= 5/8",
-        odd_remainder(mp.tanh), mpf(0), mpf("0.6255") ** 2, 5, 12,
+        "(tanh(x) - x) / x^3 in x^2, abs(x) <= atanh(1/2)",
+        odd_remainder(mp.tanh), mpf(0), (mp.atanh(mpf("0.5")) * mpf("1.0001")) ** 2, 5, 11,
     ),
     "SINH": Fit(
         "(sinh(x) - x) / x^3 in x^2, abs(x) <= 1",
@@ -181,7 +187,7 @@ def coefficients(fit: Fit, terms: int, precision: str) -> tuple[list[float], mpf
     nodes = [middle + half * mp.cos(mp.pi * (2 * k + 1) / (2 * count)) for k in range(count)]
     nodes = [node for node in nodes if abs(node) > mpf(10) ** -12]
     targets = [fit.function(node) for node in nodes]
-    weights = [1 / target for target in targets]  # relative error counts
+    weights = [fit.share(node) / target for node, target in zip(nodes, targets)]  # relative error counts
     left, found = list(targets), []
     for done in range(terms):
         rows = [[w * x**k for k in range(done, terms)] for x, w in zip(nodes, weights)]

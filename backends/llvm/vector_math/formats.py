@@ -96,6 +96,13 @@ def polynomial(b: Builder, x: Value, coefficients: Sequence[float]) -> Value:
     return terms[0]
 
 
+def halves(b: Builder, x: Value, square: Value, coefficients: Sequence[float]) -> Value:
+    """c0 + c1 x + c2 x^2 ..., the even terms and the odd ones apart: as few instructions as Horner's scheme where
+    the square is there already, in half the time."""
+    even, odd = (horner(b, square, coefficients[start::2]) for start in (0, 1))
+    return b.fma(odd, x, even)
+
+
 def clamp(b: Builder, x: Value, low: float | None, high: float | None) -> Value:
     """x between the bounds; a NaN passes, since both comparisons are then false."""
     if high is not None:

@@ -12,19 +12,21 @@ import math
 
 from graphc.backends.llvm.emitter import Builder, Value, constant
 from graphc.backends.llvm.vector_math import coefficients
-from graphc.backends.llvm.vector_math.exponential import normal_exp, quarter_exp_parts
+from graphc.backends.llvm.vector_math.exponential import quarter_exp_parts
 from graphc.backends.llvm.vector_math.formats import (
     clamp,
     exact,
     format_of,
     polynomial,
     remainder_of,
+    round_by_magic,
     two_product,
     two_sum,
 )
 from graphc.backends.llvm.vector_math.logarithm import log1p
 
 _LN2 = math.log(2.0)
+_ATANH_HALF = math.atanh(0.5)
 # From here on tanh is 1 to the last bit.
 _TANH_ONE = {"float": 10.0, "double": 20.0}
 
@@ -37,12 +39,24 @@ def odd_polynomial(b: Builder, x: Value, table: dict[str, tuple[float, ...]]) ->
 
 @exact
 def tanh(b: Builder, x: Value) -> Value:
-    """1 - 2 / (e^2a + 1) for a = abs(x) >= 5/8, where the subtraction costs little; below, a polynomial."""
-    a = b.fabs(x)
-    t = clamp(b, a, None, _TANH_ONE[format_of(x).element])
-    far = b.fsub(1.0, b.fdiv(2.0, b.fadd(normal_exp(b, b.fadd(t, t)), 1.0)))
-    near = odd_polynomial(b, a, coefficients.TANH)
-    return b.copysign(b.select(b.fcmp("olt", a, 0.625), near, far), x)
+    """tanh(k ln2 + y) for a = abs(x), with T = tanh(y) from a polynomial and s = 4^-k, by the theorem of addition:
+
+        (1 - s + (1 + s) T) / (1 + s + (1 - s) T)
+
+    The difference of the two is 2s (1 - T). Made of the numerator and that, the denominator has the numerator's
+    rounding error, which the quotient then hardly feels; and where k is 0, it is 2 and nothing is lost. From k = 1 on
+    results are at least 1/2, so that the errors of the division's operands are no large part of them.
+    """
+    fmt = format_of(x)
+    a = clamp(b, b.fabs(x), None, _TANH_ONE[fmt.element])
+    k, total = round_by_magic(b, b.fsub(a, _ATANH_HALF - _LN2 / 2), 1 / _LN2)
+    t = odd_polynomial(b, b.fma(k, -_LN2, a), coefficients.TANH)
+    exponent = b.shl(b.bits(total), fmt.mantissa + 1)
+    s = b.from_bits(b.sub(fmt.one_bits, exponent))
+    top = b.fma(b.fadd(s, 1.0), t, b.fsub(1.0, s))
+    # A NaN may get lost here, but not in the numerator.
+    rest = b.from_bits(b.sub(b.bits(b.fma(t, -2.0, constant(x.type, 2.0))), exponent))
+    return b.copysign(b.fdiv(top, b.fadd(top, rest)), x)
 
 
 @exact

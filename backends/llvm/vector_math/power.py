@@ -28,7 +28,7 @@ from graphc.backends.llvm.vector_math.formats import (
     two_product,
     two_sum,
 )
-from graphc.backends.llvm.vector_math.logarithm import split
+from graphc.backends.llvm.vector_math.logarithm import SQRT_HALF, split
 
 # The first terms of log2((1+s)/(1-s)) / s: 2 log2(e) and a third of it, each with what a double leaves out.
 _FIRST = (2.8853900817779268, 4.0710547481862066e-17)
@@ -67,7 +67,7 @@ def _ends(b: Builder, a: Value, logarithm: Value) -> Value:
 
 def _of_floats(b: Builder, a: Value, y: Value) -> Value:
     """a^y for a >= 0, in double."""
-    e, m = split(b, a)
+    e, m = split(b, a, SQRT_HALF)
     m = b.fpcast(m, "double")
     s = b.fdiv(b.fsub(m, 1.0), b.fadd(m, 1.0))
     p = horner(b, b.fmul(s, s), coefficients.POWER_LOG2["double"])
@@ -104,7 +104,7 @@ def _of_doubles(b: Builder, a: Value, y: Value) -> Value:
 
 def _log2_parts(b: Builder, a: Value) -> tuple[Value, Value]:
     """(high, low): log2(a) to 65 bits; the ends are in high, and low is nothing to go by there."""
-    e, m = split(b, a)
+    e, m = split(b, a, SQRT_HALF)
     # s = (m - 1) / (m + 1), where m - 1 is exact
     top, bottom = b.fsub(m, 1.0), b.fadd(m, 1.0)
     bottom_lost = b.fsub(m, b.fsub(bottom, 1.0))

@@ -23,12 +23,12 @@ HAS_WIDE = np.finfo(WIDE).nmant > 60
 # function -> (reference in extended precision, allowed ULP)
 UNARY = {
     "exp": (np.exp, 1.25), "exp2": (np.exp2, 1.25), "expm1": (np.expm1, 1.4),
-    "log": (np.log, 1.0), "log2": (np.log2, 1.1), "log10": (np.log10, 1.0), "log1p": (np.log1p, 1.0),
+    "log": (np.log, 1.0), "log2": (np.log2, 1.25), "log10": (np.log10, 1.0), "log1p": (np.log1p, 1.0),
     "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), 2.5),
     "softplus": (lambda x: np.logaddexp(WIDE(0), x), 2.0),
     "sin": (np.sin, 1.0), "cos": (np.cos, 1.0), "tan": (np.tan, 1.5),
     "asin": (np.arcsin, 1.5), "acos": (np.arccos, 1.5), "atan": (np.arctan, 1.5),
-    "sinh": (np.sinh, 1.25), "cosh": (np.cosh, 1.25), "tanh": (np.tanh, 1.4),
+    "sinh": (np.sinh, 1.25), "cosh": (np.cosh, 1.25), "tanh": (np.tanh, 1.6),
     "asinh": (np.arcsinh, 1.4), "acosh": (np.arccosh, 1.25), "atanh": (np.arctanh, 1.25),
     "sqrt": (np.sqrt, 0.5), "rsqrt": (lambda x: 1 / np.sqrt(x), 1.5), "cbrt": (np.cbrt, 1.0),
 }  # fmt: skip
