@@ -127,12 +127,19 @@ class _PlaneTaps:
         self.element = memory_type(work.dtype)
         self.vector = vector(self.element, lanes)
 
-    def place(self, start: Value, shape: Three, at: Sequence[Operand]) -> Value:
-        """The address of an element of an array of planes that begins at `start`."""
-        b, flat = self.b, b_int(self.b, at[0])
-        for extent, number in zip(shape, at[1:]):
+    def place(self, start: Value, shape: Three, plane: Value, at: Sequence[Operand]) -> Value:
+        """The address of an element of a plane, in an array of them that begins at `start`."""
+        b, flat = self.b, plane
+        for extent, number in zip(shape, at):
             flat = b.add(b.mul(flat, extent), number)
         return b.offset(start, b.mul(flat, self.size))
+
+    def corner(self, plane: Value, window: tuple[Value, Operand, Operand]) -> Value:
+        """The address of x where a window begins, whose place along the first axis is given in its stead."""
+        b, (place, row, column) = self.b, window
+        _, down, across = self.work.before
+        begins = b.sub(b.as_value(row, "i64"), down), b.sub(b.as_value(column, "i64"), across)
+        return self.place(b.param("x"), self.work.extents, plane, (place, *begins))
 
     def mask(self, column: Operand, shift: int) -> tuple[bool, ...]:
         """Which windows of a vector there are, of those that meet something inside with a tap of this shift."""
@@ -163,11 +170,6 @@ class _PlaneTaps:
         with b.if_(inside, states) as some:
             some.give(*body(place, states))
         return some.results
-
-
-def b_int(b: Builder, value: Operand) -> Value:
-    """A number as a value."""
-    return value if isinstance(value, Value) else b.i64(int(value))
 
 
 def _constant(mask: Sequence[bool]) -> Value:
@@ -225,9 +227,7 @@ class _Convolving(_PlaneTaps):
         def depth(tap: int) -> Callable[[Value, Sequence[Value]], Values]:
             def body(place: Value, states: Sequence[Value]) -> Values:
                 sums = list(states)
-                corner = self.place(b.param("x"), work.extents, (
-                    self.plane, place, b.sub(b_int(b, row), work.before[1]), b.sub(b_int(b, column), work.before[2]),
-                ))  # fmt: skip
+                corner = self.corner(self.plane, (place, row, column))
                 for down in range(rows + (high - 1) * step):
                     # The rows of the tile that see this row of the image, and by which row of the window.
                     meets = [(r, (down - r) // step) for r in range(rows) if (down - r) % step == 0]
@@ -249,7 +249,7 @@ class _Convolving(_PlaneTaps):
         sums: Values = (b.const(self.vector, 0),) * rows
         for tap in range(work.window[0]):
             sums = self.with_depth(self.first, tap, sums, depth(tap))
-        place = self.place(b.param("result"), work.counts, (self.plane, self.first, row, column))
+        place = self.place(b.param("result"), work.counts, self.plane, (self.first, row, column))
         for r, value in enumerate(sums):
             b.store(value, b.offset(place, r * work.counts[2] * self.size))
 
@@ -309,14 +309,12 @@ class _Weighing(_PlaneTaps):
         b, work = self.b, self.work
         first, row, column = windows
         there = tuple(not isinstance(column, int) or column + i < work.counts[2] for i in range(self.lanes))
-        y = self.load(self.place(b.param("y"), work.counts, (plane, *windows)), there)
+        y = self.load(self.place(b.param("y"), work.counts, plane, windows), there)
         of_depth = math.prod(work.window[1:])
 
         def body(place: Value, states: Sequence[Value]) -> Values:
             found = list(states)
-            corner = self.place(b.param("x"), work.extents, (
-                plane, place, b.sub(b_int(b, row), work.before[1]), b.sub(b_int(b, column), work.before[2]),
-            ))  # fmt: skip
+            corner = self.corner(plane, (place, row, column))
             for i, (down, across) in enumerate(product(range(work.window[1]), range(work.window[2]))):
                 shifts = down * work.dilation[1], across * work.dilation[2]
                 mask = self.mask(column, shifts[1])

@@ -124,7 +124,7 @@ class PlaneKernel(SlidingKernel):
             first = (lanes - 1) * part if is_last else lanes * part
             more = self.load(name, b.add(at, first * self.size), lanes)
             for lane, place in enumerate(places):
-                if lanes * part <= place < lanes * (part + 1) or (is_last and place >= lanes * part):
+                if place >= lanes * part and (is_last or place < lanes * (part + 1)):
                     taken[lane] = lanes + place - first
             found = b.shuffle(found, more, [max(entry, 0) for entry in taken])
             taken = [lane if entry >= 0 else -1 for lane, entry in enumerate(taken)]
