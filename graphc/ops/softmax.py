@@ -44,19 +44,26 @@ def _logsumexp_type(x: TensorType, *, axis: Axes, keepdims: bool) -> TensorType:
 
 
 def _shifted(x: np.ndarray, axis: Axes) -> tuple[np.ndarray, np.ndarray]:
-    """`x` less its largest element along `axis`, and that element."""
+    """`x` less its largest element along `axis`, and that element. What is not below 0 is 0, NaN too."""
     largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    return np.where((x == largest) & np.isinf(largest), x.dtype.type(0), x - largest), largest
+    difference = x - largest
+    return np.where(difference < 0, difference, x.dtype.type(0)), largest
+
+
+def _total(powers: np.ndarray, largest: np.ndarray, axis: Axes) -> np.ndarray:
+    """The sum of a row; NaN if the row has a NaN, which its largest element then is."""
+    return np.where(np.isnan(largest), largest, np.sum(powers, axis=axis, keepdims=True))
 
 
 def _softmax_value(x: np.ndarray, *, axis: int) -> np.ndarray:
-    powers = np.exp(_shifted(x, (axis,))[0])
-    return powers * (1 / np.sum(powers, axis=axis, keepdims=True))
+    shifted, largest = _shifted(x, (axis,))
+    powers = np.exp(shifted)
+    return powers * (1 / _total(powers, largest, (axis,)))
 
 
 def _log_softmax_value(x: np.ndarray, *, axis: int) -> np.ndarray:
-    shifted, _ = _shifted(x, (axis,))
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    shifted, largest = _shifted(x, (axis,))
+    return shifted - np.log(_total(np.exp(shifted), largest, (axis,)))
 
 
 def _logsumexp_value(x: np.ndarray, *, axis: Axes, keepdims: bool) -> np.ndarray:
@@ -70,26 +77,31 @@ def _logsumexp_value(x: np.ndarray, *, axis: Axes, keepdims: bool) -> np.ndarray
 
 def _shifted_tensor(x: Tensor, axis: Axes) -> tuple[Tensor, Tensor]:
     largest = apply(OPS["max"], x, axis=axis, keepdims=True)
-    at_infinity = FUNCTIONS["equal"](x, largest) & FUNCTIONS["isinf"](largest)
-    return FUNCTIONS["where"](at_infinity, 0, x - largest), largest
+    difference = x - largest
+    return FUNCTIONS["where"](difference < 0, difference, 0), largest
 
 
 def _sum(x: Tensor, axis: Axes, keepdims: bool = True) -> Tensor:
     return apply(OPS["sum"], x, axis=axis, keepdims=keepdims)
 
 
+def _total_tensor(powers: Tensor, largest: Tensor, axis: Axes) -> Tensor:
+    return FUNCTIONS["where"](FUNCTIONS["isnan"](largest), largest, _sum(powers, axis))
+
+
 def _softmax_expansion(x: Tensor, *, axis: int) -> Tensor:
     if x.shape[axis] == 0:
         return x  # there is nothing to normalise, and no largest element
-    powers = exp(_shifted_tensor(x, (axis,))[0])
-    return powers * (1 / _sum(powers, (axis,)))
+    shifted, largest = _shifted_tensor(x, (axis,))
+    powers = exp(shifted)
+    return powers * (1 / _total_tensor(powers, largest, (axis,)))
 
 
 def _log_softmax_expansion(x: Tensor, *, axis: int) -> Tensor:
     if x.shape[axis] == 0:
         return x
-    shifted, _ = _shifted_tensor(x, (axis,))
-    return shifted - log(_sum(exp(shifted), (axis,)))
+    shifted, largest = _shifted_tensor(x, (axis,))
+    return shifted - log(_total_tensor(exp(shifted), largest, (axis,)))
 
 
 def _logsumexp_expansion(x: Tensor, *, axis: Axes, keepdims: bool) -> Tensor:

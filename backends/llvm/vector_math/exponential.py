@@ -1,8 +1,8 @@
 """exp, exp2, expm1, and what is made of them: sigmoid, softplus, logaddexp.
 
 Method: x = n ln2 + r with abs(r) <= ln2 / 2, ln2 in two parts of which the first has trailing zeros so that
-n * high is exact (Cody and Waite 1980); a polynomial for exp(r); then 2^n as two factors, so that results
-below the normal range are rounded once and overflow gives infinity.
+n * high is exact (Cody and Waite 1980); a polynomial for exp(r); then 2^n, in one step or as two factors, so
+that results below the normal range are rounded once and overflow gives infinity.
 
 Invariant: exact at 0, and 0, 1 or infinity at the ends; errors stay below 1.4 ULP for the exponentials, 2.5
 for the others.
@@ -22,8 +22,7 @@ from graphc.backends.llvm.vector_math.formats import (
     round_by_magic,
     two_sum,
 )
-from graphc.backends.llvm.vector_math.logarithm import LN2_CLOSE as LN2
-from graphc.backends.llvm.vector_math.logarithm import log1p, log1p_of_share
+from graphc.backends.llvm.vector_math.logarithm import LN2, log1p, log1p_of_share
 
 LOG2_E = 1.4426950408889634
 # Beyond these the results are infinity and 0, whatever the argument.

@@ -1,9 +1,10 @@
 """tanh, sinh, cosh and their inverses.
 
-Method: odd polynomials near 0, elsewhere exp and log1p in forms that neither cancel nor overflow.
+Method: odd polynomials near 0; elsewhere exp and log1p in forms that neither cancel nor overflow, and for tanh the
+theorem of addition.
 
 Invariant: the sign is taken off first and put back last, so the odd ones are exactly odd and keep -0.0;
-errors stay below 1.5 ULP.
+errors stay below 1.6 ULP.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ log(1 + f) = f + bend. In double the bend is s (f^2/2 + R(s^2)) - f^2/2 with s =
 fdlibm (1993); in float it is f^2 P(f), which saves the division.
 
 Invariant: subnormals are scaled, not flushed; 0 gives -infinity, negative numbers NaN, infinity itself;
-errors stay below 1.1 ULP.
+errors stay below 1.25 ULP.
 """
 
 from __future__ import annotations
@@ -20,15 +20,10 @@ from graphc.backends.llvm.vector_math.formats import exact, format_of, halves, p
 #: The bits of 3/4, and those of sqrt(1/2), rounded up a little: where one power of two may end and the next begin.
 THREE_QUARTERS = {"float": 0x3F400000, "double": 0x3FE8000000000000}
 SQRT_HALF = {"float": 0x3F3504F3, "double": 0x3FE6A09E667F3BCD}
-#: ln2 in two parts; the first leaves the exponent (11 bits) room, so e * high is exact.
+#: ln2 in two parts of one sign; the first has 15 (33) significant bits, so its product with an exponent is exact.
 LN2 = {
-    "float": (0.693359375, -2.12194440e-4),
-    "double": (0.6931471803691238, 1.9082149292705877e-10),
-}
-#: The same where both parts have one sign; also what exp takes ln2 from: the first has 15 (33) bits.
-LN2_CLOSE = {
     "float": (0.693145751953125, 1.428606820309417e-06),
-    "double": LN2["double"],
+    "double": (0.6931471803691238, 1.9082149292705877e-10),
 }
 #: log2(e) and log10(e), each with what its precision leaves out.
 _LOG2_E = {
@@ -103,9 +98,11 @@ def _edges(b: Builder, x: Value, result: Value) -> Value:
     return b.select(b.fcmp("oeq", x, math.inf), x, result)
 
 
-def _assembled(b: Builder, e: Value, f: Value, correction: Value | None) -> Value:
-    """e ln2 + log(1 + f) + correction, smallest terms first; the exponent's part is exact."""
-    high, low = LN2[format_of(f).element]
+def _assembled(b: Builder, e: Value, unit: float, f: Value, correction: Value | None = None) -> Value:
+    """e unit ln2 + log(1 + f) + correction, smallest terms first; the exponent's part is exact, or nearly so."""
+    if format_of(f).element == "float" and b.has_fma:  # the product is not rounded, and ln2 as a float is close
+        return b.fma(e, unit * math.log(2.0), _near_one(b, f, correction))
+    high, low = (unit * part for part in LN2[format_of(f).element])
     small = b.fmul(e, low) if correction is None else b.fma(e, low, correction)
     return b.fma(e, high, _near_one(b, f, small))
 
@@ -114,7 +111,7 @@ def _assembled(b: Builder, e: Value, f: Value, correction: Value | None) -> Valu
 def log(b: Builder, x: Value) -> Value:
     """The natural logarithm."""
     e, m = split(b, x)
-    return _edges(b, x, _assembled(b, e, b.fsub(m, 1.0), None))
+    return _edges(b, x, _assembled(b, e, 1.0, b.fsub(m, 1.0)))
 
 
 @exact
@@ -152,11 +149,7 @@ def _log1p(b: Builder, x: Value, u: Value, correction: Value | None) -> Value:
     as_it_is = fmt.element == "float" or avx512.has(b)
     minus_e = b.sitofp(shifted, fmt.element) if as_it_is else _exponent(b, shifted, fmt.element)
     unit = 2.0**-fmt.mantissa if as_it_is else 1.0
-    if fmt.element == "float" and b.has_fma:  # the product is not rounded, and ln2 as a float is close
-        return b.fma(minus_e, -unit * math.log(2.0), _near_one(b, f, correction))
-    high, low = (-unit * part for part in LN2_CLOSE[fmt.element])
-    small = b.fmul(minus_e, low) if correction is None else b.fma(minus_e, low, correction)
-    return b.fma(minus_e, high, _near_one(b, f, small))
+    return _assembled(b, minus_e, -unit, f, correction)
 
 
 def _in_base(b: Builder, x: Value, scale: tuple[float, float], exponent: tuple[float, float]) -> Value:

@@ -11,7 +11,7 @@ from graphc.backends.llvm import vector_math
 from graphc.backends.llvm.emitter import Builder, Module, register_type, vector
 from graphc.backends.llvm.jit import compile_module
 from graphc.backends.llvm.target import Target, host_target
-from graphc.backends.llvm.vector_math import coefficients
+from graphc.backends.llvm.vector_math import avx512, coefficients
 
 mpmath = pytest.importorskip("mpmath")
 
@@ -336,6 +336,31 @@ def test_a_huge_lane_does_not_disturb_its_neighbours(dtype):
         assert abs(got[position] - np.sin(x[position].astype(WIDE))) < 1e-6
         keep = np.arange(lanes) != position
         assert np.array_equal(got[keep], expected[keep])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["exp", "log", "log1p", "tanh"])
+def test_vectors_that_fill_no_register(name, dtype):
+    """Instructions that there are for whole registers only take them as a part of one."""
+    x = sample(dtype, 100)
+    expected = apply(name, x, lanes=host_target().lanes(dtype))
+    for lanes in (2, 4):
+        assert np.array_equal(apply(name, x, lanes=lanes), expected, equal_nan=True)
+
+
+@pytest.mark.skipif(host_target().vector_bits != 512, reason="no AVX-512 here")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["exp", "exp2", "log", "log2", "log10", "log1p", "sigmoid", "pow"])
+def test_instructions_of_avx512_give_the_bits_of_those_that_they_stand_for(name, dtype, monkeypatch):
+    arrays = [sample(dtype, 2_000, seed) for seed in range(1 + (name in BINARY))]
+    lanes = host_target().lanes(dtype)
+    expected = apply(name, *arrays, lanes=lanes)
+    monkeypatch.setattr(avx512, "has", lambda b: False)
+    kernel.cache_clear()
+    try:
+        assert np.array_equal(apply(name, *arrays, lanes=lanes), expected, equal_nan=True)
+    finally:
+        kernel.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
