@@ -49,8 +49,10 @@ def layout(graph: Graph) -> Graph:
         new = with_inputs(tensor, inputs)
         with inherit(tensor.location, "via layout"):
             found = _moved(new, tensor in wanted)
-        if found is None or is_op(new, "permute_dims"):  # that which was transposed twice is there already
-            return new if found is None else found
+        if found is None:
+            return new
+        if tensor.op.name == "permute_dims":  # found was there before
+            return found
         return Tensor(found.op, found.inputs, found.attrs, found.type, found.location, tensor.hint or found.hint)
 
     return graph.rebuild(moved)
@@ -125,7 +127,8 @@ def _elementwise(tensor: Tensor, wanted: bool) -> Tensor | None:
     converted = [_converted(x, tensor, wanted) for x in tensor.inputs]
     if any(x is None for x in converted):
         return None
-    return _first(make(tensor.op.name, *(x for x in converted if x is not None), **tensor.attrs))
+    made = _first(make(tensor.op.name, *(x for x in converted if x is not None), **tensor.attrs))
+    return made if made.shape == tensor.shape else None  # broadcast operands alone do not have its shape
 
 
 def _converted(x: Tensor, result: Tensor, wanted: bool) -> Tensor | None:

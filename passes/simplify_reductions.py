@@ -31,6 +31,22 @@ def reduce_one_element(t: Tensor) -> Tensor | None:
     return x if x.shape == t.shape else make("reshape", x, shape=t.shape)
 
 
+@simplify("matmul")
+def product_of_depth_one(t: Tensor) -> Tensor | None:
+    """x @ y -> x * y + 0.0 where each sum has one term; a column times a row can be part of a loop then
+
+    %x: f32[n,1], %y: f32[1,m]
+    %0 = matmul %x, %y : f32[n,m]
+    """
+    x, y = t.inputs
+    if x.shape[-1] != 1 or t.dtype.kind == "b":
+        return None
+    product = make("multiply", x, y)
+    if is_float(t.dtype):
+        product = make("add", product, scalar(0.0, t.dtype))
+    return product if product.type == t.type else None
+
+
 @simplify("sum", "prod", "max", "min", "all", "any")
 def reduce_of_reduce(t: Tensor) -> Tensor | None:
     """sum(sum(x, a), b) -> sum(x, a and b) of integers and booleans; likewise prod, max, min, all, any

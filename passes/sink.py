@@ -5,7 +5,7 @@
 There it is part of a kernel that reads the row anyway; before the loop, the whole sequence would be read and written
 once more, and need memory.
 
-Invariant: only elementwise ops of little cost are moved, and each element is computed once, as before.
+Invariant: only what costs little for each element is moved, and each element is computed once, as before.
 """
 
 from __future__ import annotations
@@ -56,9 +56,15 @@ def _sunk(parts: ScanParts, free: set[Tensor], single: set[Tensor]) -> bool:
     return bool(replacements)
 
 
+def _is_cheap(tensor: Tensor) -> bool:
+    """Whether an element costs about as much as to read it; a product of depth one is a multiplication."""
+    is_multiplication = tensor.op.name == "matmul" and tensor.inputs[0].shape[-1] == 1 and tensor.ndim > 2
+    return tensor.op.name in _CHEAP or is_multiplication
+
+
 def _row_of(whole: Tensor, parts: ScanParts, single: set[Tensor], *, is_free: bool) -> Tensor | None:
     """A row of a sequence, computed in the body; None where it is read as it is."""
-    if not is_free or whole.op.name not in _CHEAP:
+    if not is_free or not _is_cheap(whole):
         return None
     if any(t.ndim == whole.ndim and t.shape[0] != whole.shape[0] for t in whole.inputs):
         return None  # an operand of one row, for all rows

@@ -52,7 +52,8 @@ def test_a_document_shows_what_its_code_prints(file):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GRAPHC_")}
     run = subprocess.run(
         [sys.executable, CHECKOUT / "tests" / "run_document.py", file],
-        capture_output=True, text=True, encoding="utf-8", env={**environment, "PYTHONUTF8": "1"}, cwd=CHECKOUT,
+        capture_output=True, text=True, encoding="utf-8", cwd=CHECKOUT,
+        env={**environment, "PYTHONUTF8": "1", "GRAPHC_NUM_THREADS": "2"},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     shown = file.read_text(encoding="utf-8")

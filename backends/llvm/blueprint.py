@@ -25,17 +25,20 @@ class Place:
         number: which input, variable, ... it is.
         type: dtype and shape.
         life: the first and the last step that need it, for those of the arena.
+        copies: how many there are, at distances of whole cache lines.
     """
 
     kind: str
     number: int
     type: TensorType
     life: tuple[int, int] | None = None
+    copies: int = 1
 
     @property
     def nbytes(self) -> Size:
-        """How many bytes it has."""
-        return self.type.size * self.type.dtype.itemsize
+        """How many bytes it has, with all copies."""
+        one = self.type.size * self.type.dtype.itemsize
+        return one if self.copies == 1 else copy_stride(one) * self.copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,9 @@ class Blueprint:
 
     def to_text(self) -> str:
         """The blueprint as JSON."""
-        places = [[p.kind, p.number, SHORT_NAMES[p.type.dtype], _plain(p.type.shape), p.life] for p in self.places]
+        places = [
+            [p.kind, p.number, SHORT_NAMES[p.type.dtype], _plain(p.type.shape), p.life, p.copies] for p in self.places
+        ]
         scratch = [[*_plain((s.nbytes,)), s.is_shared] for s in self.scratch]
         return json.dumps([places, scratch, _plain(self.sizes), *_plain((self.work,)), self.uses_pool])
 
@@ -92,8 +97,8 @@ class Blueprint:
         places, scratch, sizes, work, uses_pool = json.loads(text)
         return cls(
             tuple(
-                Place(kind, number, TensorType(DTYPES[dtype], tuple(map(size, shape))), life and tuple(life))
-                for kind, number, dtype, shape, life in places
+                Place(kind, number, TensorType(DTYPES[dtype], tuple(map(size, shape))), life and tuple(life), copies)
+                for kind, number, dtype, shape, life, copies in places
             ),
             tuple(Scratch(size(nbytes), is_shared) for nbytes, is_shared in scratch),
             tuple(map(size, sizes)),
@@ -104,6 +109,11 @@ class Blueprint:
     def numbers(self, values: Mapping[str, int]) -> list[int]:
         """What the entries' table of sizes holds for these values of the symbols."""
         return [dims.evaluate(size, values) for size in self.sizes]
+
+
+def copy_stride(nbytes: Size) -> Size:
+    """How far apart the copies of a buffer are."""
+    return (nbytes + 63) // 64 * 64
 
 
 def _plain(sizes: tuple[Size, ...]) -> list[int | str]:

@@ -36,7 +36,7 @@ class Build:
     """
 
     def __init__(self, graph: Graph, threads: int, entries: type[Entries] = Entries) -> None:
-        self.plan: Plan = plan(graph)
+        self.plan: Plan = plan(graph, threads)
         self._symbols: dict[Kernel, str] = {}
         for kernel in self.plan.kernels:
             self._symbols[kernel] = symbol_of(kernel.function)
@@ -81,10 +81,14 @@ class Build:
 
 def _blueprint(found: Plan, entries: Entries) -> Blueprint:
     lives = found.lifetimes()
-    kernels = found.kernels
+    in_parts = {step.kernel for step in found.steps_in_parts}
     return Blueprint(
-        tuple(Place(b.kind, b.number, b.type, lives.get(b)) for b in found.buffers),
-        tuple(Scratch(k.scratch_bytes, k.split is not None) for k in kernels if k.scratch_bytes != 0),
+        tuple(Place(b.kind, b.number, b.type, lives.get(b), b.copies) for b in found.buffers),
+        tuple(
+            Scratch(kernel.scratch_bytes, kernel.split is not None or kernel in in_parts)
+            for kernel in found.kernels
+            if kernel.scratch_bytes != 0
+        ),
         tuple(entries.sizes),
         _work(found.steps),
         entries.is_shared,
@@ -96,7 +100,9 @@ def _work(steps: Sequence[Step]) -> Size:
     total: Size = 0
     for step in steps:
         if step.nested is not None:
-            turns = step.nested.length if isinstance(step.nested, Scan) else 1
+            turns: Size = 1
+            if isinstance(step.nested, Scan):
+                turns = step.nested.length * (step.nested.parts.count if step.nested.parts is not None else 1)
             for plan in step.nested.plans:
                 total = total + _work(plan.steps) * turns
             continue

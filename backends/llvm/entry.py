@@ -21,12 +21,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 
 from graphc.backends.llvm.emitter import NULL, Builder, Value
+from graphc.backends.llvm.entry_loops import LoopEntries
 from graphc.backends.llvm.float_environment import default_environment
 from graphc.backends.llvm.interrupts import Polling, polling_code
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.memory import scratch_stride
 from graphc.backends.llvm.sharing import PART, PART_IN_LOOP, STEP, is_worth_sharing, share, sharing_code
-from graphc.backends.llvm.steps import Buffer, Cond, Copy, Plan, Scan, State, Step, While
+from graphc.backends.llvm.steps import Buffer, Copy, Plan, Scan, Step, While
 from graphc.ir.dims import Size
 
 #: So many steps one after the other, of kernels that are called at least so many times, are rows of a table.
@@ -47,7 +48,7 @@ def _in_default_environment(name: str, steps: Builder) -> Builder:
     return b
 
 
-class Entries:
+class Entries(LoopEntries):
     """A plan's entries, and the order of its tables.
 
     Attributes:
@@ -64,7 +65,7 @@ class Entries:
         self.plan = plan
         self.threads = threads
         self.is_shared = False
-        self._loops = 0  # how many are open where code is added
+        self._loops = 0
         self.symbols = symbols
         self.slot = {id(b): i for i, b in enumerate(plan.buffers)}
         self.sizes: dict[Size, int] = {}
@@ -165,7 +166,8 @@ class Entries:
         turns = b.i64(0) if kernel.split is None else self._turns(b, kernel.split)
         part = PART_IN_LOOP if self._loops else PART
         # The pool does not if it can fail, since its first failure is to be named.
-        if kernel.split is not None and not kernel.sites and is_worth_sharing(kernel.split, part):
+        is_alone = self._is_in_part or kernel.split is None or bool(kernel.sites)
+        if not is_alone and kernel.split is not None and is_worth_sharing(kernel.split, part):
             self.is_shared = True
             task = self._task(name, step, has_row=row is not NULL)
             polls = self._polls or b.i64(int(self._polling is not None))
@@ -272,107 +274,19 @@ class Entries:
         (width,) = choice.results
         return width
 
-    # ---- loops and branches ------------------------------------------------------------------------------
-
-    def _body(self, b: Builder, number: int, plan: Plan) -> int:
-        """The steps and copies of a body, of which the first has this number; the number after them."""
-        for step in plan.steps:
-            self._step(b, number, step)
-            number += step.numbers
-        for copy in plan.after:
-            self._copy(b, copy.source, copy.target)
-        return number
-
-    def _scan(self, b: Builder, number: int, scan: Scan) -> None:
-        length = self._size(b, scan.length)
-        for view in scan.views:
-            start = self._buffer(b, view.history)
-            row_bytes = self._size(b, view.history.row_bytes)
-            self._bind(b, view.buffer, b.offset(start, row_bytes) if view.skips_first else start)
-        for state in scan.states:
-            if state.history is not None:  # the first state begins it, or ends it
-                start = self._buffer(b, state.history)
-                place = b.mul(length, self._size(b, state.first.nbytes)) if scan.is_reversed else b.i64(0)
-                b.memcpy(b.offset(start, place), self._buffer(b, state.first), self._size(b, state.first.nbytes))
-        self._begin(b, scan.states)
-        with b.loop(0, length) as loop:
-            row = b.sub(b.sub(length, 1), loop.index) if scan.is_reversed else loop.index
-            for whole, part in scan.slices:
-                self._bind(b, part, b.offset(self._buffer(b, whole), b.mul(row, self._size(b, part.nbytes))))
-            if self._polling is not None:
-                self._polling.poll()
-            self._take_turns(b, scan.states, loop.index)
-            self._loops += 1
-            self._body(b, number + 1, scan.plan)
-            self._loops -= 1
-            self._advance(b, scan.states)
-        self._end(b, scan.states)
-
-    def _while(self, b: Builder, number: int, loop: While) -> None:
-        self._begin(b, loop.states)
-        with b.forever([b.i64(0)]) as trips:
-            (trip,) = trips.carried
-            if loop.limit is not None:
-                trips.exit_if(b.icmp("sge", trip, loop.limit), trip)
-            if self._polling is not None:
-                self._polling.poll()
-            self._loops += 1
-            following = self._body(b, number + 1, loop.condition)
-            trips.exit_if(b.icmp("eq", b.load("i8", self._buffer(b, loop.go)), 0), trip)
-            self._take_turns(b, loop.states, trip)
-            self._body(b, following, loop.plan)
-            self._loops -= 1
-            self._advance(b, loop.states)
-            trips.next(b.add(trip, 1))
-        self._end(b, loop.states)
-
-    def _cond(self, b: Builder, number: int, cond: Cond) -> None:
-        pred = b.load("i8", self._buffer(b, cond.pred))
-        following = number + 1 + sum(step.numbers for step in cond.then.steps)
-        with b.if_else(b.icmp("ne", pred, 0)) as choice:
-            for side, plan, first, bound in (
-                (choice.then, cond.then, number + 1, cond.bound[0]),
-                (choice.otherwise, cond.otherwise, following, cond.bound[1]),
-            ):
-                with side:
-                    for result, buffer in bound:
-                        self._bind(b, buffer, self._buffer(b, result))
-                    self._body(b, first, plan)
-
-    def _begin(self, b: Builder, states: Sequence[State]) -> None:
-        for state in states:
-            self._bind(b, state.present, self._buffer(b, state.first))
-
-    def _take_turns(self, b: Builder, states: Sequence[State], trip: Value) -> None:
-        """Where this step writes the states that are in no stack: not where they are read."""
-        is_odd = b.icmp("ne", b.and_(trip, 1), 0)
-        for state in states:
-            if state.spare:
-                even, odd = (self._buffer(b, spare) for spare in state.spare)
-                self._bind(b, state.new, b.select(is_odd, odd, even))
-
-    def _advance(self, b: Builder, states: Sequence[State]) -> None:
-        for address, state in [(self._buffer(b, state.new), state) for state in states]:
-            self._bind(b, state.present, address)
-
-    def _end(self, b: Builder, states: Sequence[State]) -> None:
-        for state in states:
-            if state.last is not None:
-                self._copy(b, state.present, state.last)
-
-    def _bind(self, b: Builder, buffer: Buffer, address: Value) -> None:
-        """Let a bound buffer be at an address, from now on."""
-        b.store(address, b.gep(b.param("buffers"), self.slot[id(buffer)], "i64"))
-
     # ---- tables ------------------------------------------------------------------------------------------
 
     def _buffer(self, b: Builder, buffer: Buffer) -> Value:
         return self._load(b, "buffers", self.slot[id(buffer)], "ptr")
 
     def _size(self, b: Builder, size: Size) -> Value:
+        return self._size_in(b, b.param("sizes"), size)
+
+    def _size_in(self, b: Builder, table: Value, size: Size) -> Value:
+        """A number, of this table if it is symbolic."""
         if isinstance(size, int):
             return b.i64(size)
-        return self._load(b, "sizes", self.sizes.setdefault(size, len(self.sizes)), "i64")
+        return b.load("i64", b.gep(table, self.sizes.setdefault(size, len(self.sizes)), "i64"))
 
     def _load(self, b: Builder, table: str, position: int, type_: str) -> Value:
         """An entry of a table, loaded where it is used: kept in registers, thousands would only be spilled."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Plan, Scan, State, View, While
+from graphc.backends.llvm.loop_parts import StepOfPart, step_of_part
+from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Parts, Plan, Scan, State, View, While
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
@@ -37,16 +38,24 @@ class Nesting:
         make: makes a buffer.
         bind: makes an arena buffer a bound one.
         plan: plans a body.
+        threads: how many may share a loop.
     """
 
     def __init__(
-        self, operands: Sequence[Buffer], results: dict[int, Buffer], make: MakeBuffer, bind: Bind, plan: PlanBody
+        self,
+        operands: Sequence[Buffer],
+        results: dict[int, Buffer],
+        make: MakeBuffer,
+        bind: Bind,
+        plan: PlanBody,
+        threads: int,
     ) -> None:
         self.operands = operands
         self.results = results
         self.make = make
         self.bind = bind
         self.plan = plan
+        self.threads = threads
 
     def of(self, tensor: Tensor) -> Nested:
         """What the tensor's op does."""
@@ -54,9 +63,19 @@ class Nesting:
         return makers[tensor.op.name](**tensor.attrs)
 
     def _scan(self, *, length: Size, sequences: int, states: int, reverse: bool, body: Graph) -> Scan:
+        whole = body
+        part = step_of_part(body, length, sequences, states, self.threads)
+        if part is not None:
+            body = part.body
         rows = self._bound(body.inputs[:sequences])
         present = self._bound(body.inputs[sequences : sequences + states])
-        plan, places = self.plan(body, (*rows, *present, *self.operands[sequences + states :]))
+        outside = self.operands[sequences + states :]
+        parts = None
+        if part is not None:
+            flat = frozenset(row for row, is_part in zip(rows, part.inputs) if not is_part)
+            parts = Parts(part.extent, part.share, self.threads, flat, [])
+            outside = self._outside_parts(part, parts)
+        plan, places = self.plan(body, (*rows, *present, *outside))
         first, targets = self.operands[sequences:], _Targets(plan, self.make, self.bind)
         slices, views = list(zip(self.operands, rows)), []
         stacked = {number: buffer for number, buffer in self.results.items() if number >= states}
@@ -65,12 +84,12 @@ class Nesting:
             i = present.index(places[number])
             if i in histories or number not in stacked:
                 continue
-            type_ = body.outputs[i].tensor_type
+            type_ = whole.outputs[i].tensor_type
             history = self.make(type_.with_shape((length + 1, *type_.shape)), "arena", body.inputs[i].hint or "")
             old = stacked.pop(number)
             twin = next((n for n in stacked if body.outputs[n] is body.outputs[i]), None)
-            whole = type_.with_shape((length, *type_.shape))
-            new = self.make(whole, "bound", "") if twin is None else stacked.pop(twin)
+            stack = type_.with_shape((length, *type_.shape))
+            new = self.make(stack, "bound", "") if twin is None else stacked.pop(twin)
             for buffer, skips_first in ((old, reverse), (new, not reverse)):
                 if buffer.kind != "bound":
                     self.bind(buffer)
@@ -82,7 +101,22 @@ class Nesting:
         for number, buffer in stacked.items():
             slices.append((buffer, targets.bind(places[number], body.outputs[number])))
         carried = self._states(body, places, first, present, targets, histories)
-        return Scan(plan, length, reverse, carried, slices, views)
+        if parts is not None:
+            made = [buffer for step in plan.steps for buffer in step.results]
+            copied = [*made, *(copy.target for copy in plan.after), *(b for s in carried for b in s.spare)]
+            parts.own = [buffer for buffer in dict.fromkeys(copied) if buffer.kind == "arena"]
+            for buffer in parts.own:
+                buffer.copies = parts.count
+        return Scan(plan, length, reverse, carried, slices, views, parts)
+
+    def _outside_parts(self, part: StepOfPart, parts: Parts) -> list[Buffer]:
+        """Where a part's steps read the operands that do not change."""
+        found = list(self.operands)
+        for number, (tensor, is_part) in enumerate(zip(part.body.inputs, part.inputs)):
+            if is_part and number >= part.invariants:
+                (found[number],) = self._bound([tensor])
+                parts.outside.append((self.operands[number], found[number]))
+        return found[part.invariants :]
 
     def _while(self, *, states: int, limit: int | None, condition: Graph, body: Graph) -> While:
         present = self._bound(body.inputs[:states])

@@ -30,16 +30,17 @@ from graphc.ir.tensor import Tensor
 from graphc.ir.types import TensorType, TupleType
 
 
-def plan(graph: Graph) -> Plan:
-    """The plan of an optimised graph."""
-    return _Planner(graph).run()
+def plan(graph: Graph, threads: int = 1) -> Plan:
+    """The plan of an optimised graph, for so many threads."""
+    return _Planner(graph, threads).run()
 
 
 class _Planner:
     """Plans a graph, or a body of one of its loops and branches, which is `inside` the planner of the program."""
 
-    def __init__(self, graph: Graph, inside: _Planner | None = None) -> None:
+    def __init__(self, graph: Graph, threads: int, inside: _Planner | None = None) -> None:
         self.graph = graph
+        self.threads = threads
         self.users = users(graph)
         self.roots = set(graph.roots)
         self.found = Plan(graph)
@@ -120,7 +121,7 @@ class _Planner:
         self.items[tensor] = list(places.values())
         count = len(self.found.buffers)
         used = {i: place for i, place in places.items() if i in read}
-        nested = Nesting(operands, used, self._buffer, self._bind, self._plan_body).of(tensor)
+        nested = Nesting(operands, used, self._buffer, self._bind, self._plan_body, self.threads).of(tensor)
         if any(plan.host_steps for plan in nested.plans):
             del self.found.buffers[count:]
             for place in places.values():
@@ -135,7 +136,7 @@ class _Planner:
 
     def _plan_body(self, body: Graph, parameters: Sequence[Buffer]) -> tuple[Plan, list[Buffer]]:
         """The plan of a body whose parameters are in these buffers, and where its results are."""
-        planner = _Planner(body, self)
+        planner = _Planner(body, self.threads, self)
         planner.place.update(zip(body.inputs, parameters))
         for tensor in body.tensors:
             if tensor not in planner.place:
@@ -319,6 +320,10 @@ def _binding_lines(
     if isinstance(nested, Scan):
         order = ", backwards" if nested.is_reversed else ""
         yield f"{indent}{nested.length} steps{order}"
+        if nested.parts is not None:
+            yield f"{indent}in parts of {nested.parts.share} of {nested.parts.extent} rows, which threads share"
+            for whole, part in nested.parts.outside:
+                yield f"{indent}part  {listed([part])} of {listed([whole])}"
         for whole, row in nested.slices:
             yield f"{indent}row   {listed([row])} of {listed([whole])}"
     if isinstance(nested, Cond):
@@ -342,7 +347,8 @@ def _buffer_lines(found: Plan) -> Iterator[str]:
         if buffer in lifetimes:
             first, last = lifetimes[buffer]
             life = f", live {first}..{last}"
-        yield f"  {_buffer_name(buffer)}: {buffer.type!r}, {buffer.nbytes} bytes{life}"
+        copies = f" x {buffer.copies}" if buffer.copies > 1 else ""
+        yield f"  {_buffer_name(buffer)}: {buffer.type!r}, {buffer.nbytes} bytes{copies}{life}"
 
 
 def _body_ops(body: Graph) -> list[str]:

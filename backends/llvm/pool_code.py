@@ -23,8 +23,9 @@ from graphc.backends.llvm.threads import (
 
 _CLOSED = 0xFFFFFFFF
 
-#: How often a worker looks for work before it sleeps: about 50 us.
-_SPINS = 2000
+#: How often a worker looks for work before it sleeps: about 250 us. It must be longer than what a caller does alone between
+#: two jobs: one that has just fallen asleep comes too late for the next, and for all that follow.
+_SPINS = 10_000
 _YIELD_EVERY = 64
 
 

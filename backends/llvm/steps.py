@@ -38,6 +38,7 @@ class Buffer:
         number: which input, variable, ... it is.
         label: the tensor's name in the plan's text.
         within: the arena buffer that a bound one is a part of for good; it lives as long.
+        copies: how many there are, one behind the other: one for each part of a loop that threads share.
     """
 
     type: TensorType
@@ -45,10 +46,11 @@ class Buffer:
     number: int
     label: str = ""
     within: Buffer | None = None
+    copies: int = 1
 
     @property
     def nbytes(self) -> Size:
-        """How many bytes it has."""
+        """How many bytes it has; each of them, where there are copies."""
         return self.type.size * self.type.dtype.itemsize
 
     @property
@@ -142,6 +144,30 @@ class View:
 
 
 @dataclass(eq=False)
+class Parts:
+    """How threads share a loop whose steps do to each row what they do to it alone: a part is all steps of some rows.
+
+    The plan of the step is for `share` rows. Where they do not come out even, the last part begins earlier, and
+    computes some rows once more: the same bits for the same places.
+
+    Attributes:
+        extent: how many rows there are.
+        share: how many a part has.
+        count: how many parts there are at most.
+        flat: the steps' rows of sequences that are the same for all parts.
+        outside: pairs of an operand that does not change from step to step, and the bound buffer that is a part of it.
+        own: the buffers of which each part has its own copy.
+    """
+
+    extent: Size
+    share: Size
+    count: int
+    flat: frozenset[Buffer]
+    outside: list[tuple[Buffer, Buffer]]
+    own: list[Buffer] = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class Scan:
     """A loop of a known number of steps.
 
@@ -152,6 +178,7 @@ class Scan:
         slices: pairs of a sequence, or a stack to be written, and the bound buffer that is its row of this step.
         views: histories, of one row more than there are steps, and the bound buffers that are all rows of them but
             the last, or but the first.
+        parts: how threads share it; None where they share its steps, if anything.
     """
 
     plan: Plan
@@ -160,6 +187,7 @@ class Scan:
     states: list[State]
     slices: list[tuple[Buffer, Buffer]]
     views: list[View]
+    parts: Parts | None = None
 
     names: ClassVar = ("step",)
 
@@ -225,7 +253,8 @@ def spare_buffers(nested: Nested) -> list[Buffer]:
     if isinstance(nested, Cond):
         return []
     histories = (state.history for state in nested.states if state.history is not None)
-    return [*(buffer for state in nested.states for buffer in state.spare), *histories]
+    own = nested.parts.own if isinstance(nested, Scan) and nested.parts is not None else ()
+    return [*(buffer for state in nested.states for buffer in state.spare), *histories, *own]
 
 
 @dataclass
@@ -259,6 +288,12 @@ class Plan:
     def kernels(self) -> list[Kernel]:
         """The kernels of all steps, each once."""
         return list(dict.fromkeys(s.kernel for s in self.numbered if s.kernel is not None))
+
+    @property
+    def steps_in_parts(self) -> list[Step]:
+        """The steps of loops that threads share by parts."""
+        loops = [step.nested for step in self.numbered if isinstance(step.nested, Scan)]
+        return [step for loop in loops if loop.parts is not None for step in loop.plan.steps]
 
     def lifetimes(self) -> dict[Buffer, tuple[int, int]]:
         """For each arena buffer, the first and the last step that need it."""

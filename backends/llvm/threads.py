@@ -7,7 +7,7 @@ job has changed meanwhile. The caller takes parts too and waits for *parts done*
 sleeping or preempted worker costs nothing.
 
     caller:  ticket = (n, closed); write fields; ticket = (n, 0); wake sleepers; take parts; wait for done
-    worker:  take parts; spin some 50 us; sleep on the condition until a caller wakes it
+    worker:  take parts; spin some 250 us; sleep on the condition until a caller wakes it
 
 A pool that is busy (another Python thread, or a part that calls it again) runs the new job in line.
 

@@ -47,3 +47,20 @@ def test_floats_keep_their_order_of_addition_unless_allowed():
     assert [t.op.name for t in RUN(given).tensors].count("sum") == 2
     assert [t.op.name for t in FAST(given).tensors].count("sum") == 1
     same_values(given, FAST(given), "rounded")
+
+
+def test_a_column_times_a_row():
+    check(
+        RUN, "%x: f32[n,1]\n%y: f32[1,m]".replace("\n", ", "), "%0 = matmul %x, %y : f32[n,m]",
+        "%0 = multiply %x, %y : f32[n,m]\n%1 = const {value=0.0} : f32[]\n%2 = add %0, %1 : f32[n,m]\nreturn %2",
+    )  # fmt: skip
+    check(RUN, "%x: i32[n,1], %y: i32[1,m]", "%0 = matmul %x, %y : i32[n,m]",
+          "%0 = multiply %x, %y : i32[n,m]\nreturn %0")  # fmt: skip
+
+
+def test_a_product_of_depth_one_has_positive_zeros():
+    x, y = gc.placeholder(("n", 1), "float64", name="x"), gc.placeholder((3, 1, "m"), "float64", name="y")
+    given = close("f", [x, y], [gc.signbit(gc.matmul(-x * x, y * 0.0))])
+    found = RUN(given)
+    assert "matmul" not in {t.op.name for t in found.tensors}
+    same_values(given, found)

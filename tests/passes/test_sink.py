@@ -56,3 +56,13 @@ def test_only_as_far_as_a_tensor_is_read_once():
     for row in xs:
         h = np.sin(2 * row + first + h)
     np.testing.assert_allclose(f(xs, first)[0], h)
+
+
+def test_a_product_of_depth_one():
+    x, w = gc.placeholder(("t", 4, 1), "float32", name="x"), gc.placeholder((1, 5), "float32", name="w")
+    h = gc.placeholder((4, 5), "float32", name="h")
+    last = gc.scan(lambda z, h: gc.tanh(z + h), gc.matmul(x, w), h).last
+    graph = gc.function([x, w, h], last, backend="numpy").graph
+    (loop,) = (t for t in sink(graph).tensors if t.op.name == "scan")
+    assert "matmul" in {t.op.name for t in loop.attrs["body"].tensors}
+    assert "matmul" not in {t.op.name for t in sink(graph).tensors}
