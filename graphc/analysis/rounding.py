@@ -67,6 +67,8 @@ CORRECTLY_ROUNDED = frozenset({
 #: By how many units in the last place a result moves: what NumPy's functions and our own are off, together.
 _INEXACT_ULPS = 4
 _CORRECTLY_ROUNDED_ULPS = 2
+#: Longer sums are done in pieces.
+_LONGEST_CHAIN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
         # Equal terms round in one direction, which no other order of them shows: a chain of k additions is off by
         # up to k/2 units in the last place (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2),
         # which is twice this noise.
-        chained = terms // 4 if name in PRODUCTS else 0
+        chained = min(terms, _LONGEST_CHAIN) // 4
         value = moves.moved(value, max(moves.ulps(tensor), chained))
         return moves.cancelled(value, _sum_of_magnitudes(tensor, operands, sizes), terms)
     return moves.moved(value, moves.ulps(tensor))

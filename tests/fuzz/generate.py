@@ -18,6 +18,7 @@ import numpy as np
 import graphc as gc
 from graphc.errors import GraphcError
 from graphc.ir import dims
+from graphc.ir.bodies import tensors_within
 from graphc.ir.build import apply
 from graphc.ir.close import close
 from graphc.ir.dims import Size
@@ -374,7 +375,7 @@ def _closed(g: Generator, outputs: list[Tensor], updates: list[tuple[Tensor, Ten
     needed = [t for t in probe.tensors if t.op.name == "placeholder"]
     inputs = [t for t in g.inputs if t in needed or g.chance(0.2)]
     bound = {dims.bare_symbol(s) for t in inputs for s in t.shape}
-    sizes = (size for t in (*inputs, *probe.tensors) for size in sizes_of(t))
+    sizes = (size for t in (*inputs, *tensors_within(probe)) for size in sizes_of(t))
     used = dict.fromkeys(name for size in sizes for name in dims.symbols_of(size))
     for name in sorted(used.keys() - bound):
         inputs.append(gc.placeholder((name,), "bool", name=f"size_{name}"))

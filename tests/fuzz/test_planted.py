@@ -39,7 +39,8 @@ class Bug:
 
     Attributes:
         plant: breaks it, by a monkeypatch.
-        ops: the graph has one of these, or one on a kind of numbers as "less of u"; none: any graph.
+        ops: the graph has one of these, one on a kind of numbers as "less of u", or one of another's result as
+            "matmul after permute_dims"; none: any graph.
         backend: where the bug shows.
     """
 
@@ -51,8 +52,10 @@ class Bug:
         """Whether the bug may show in a graph."""
         if "update" in self.ops:
             return bool(graph.updates)
-        kinds = {f"{t.op.name} of {i.dtype.kind}" for t in graph.tensors for i in t.inputs if t.op.name != "get"}
-        return not self.ops or not self.ops.isdisjoint({t.op.name for t in graph.tensors} | kinds)
+        pairs = [(t, i) for t in graph.tensors for i in t.inputs if t.op.name != "get"]
+        kinds = {f"{t.op.name} of {i.dtype.kind}" for t, i in pairs}
+        after = {f"{t.op.name} after {i.op.name}" for t, i in pairs}
+        return not self.ops or not self.ops.isdisjoint({t.op.name for t in graph.tensors} | kinds | after)
 
 
 def bug(plant, *ops, backend="llvm"):
@@ -245,7 +248,7 @@ BUGS = {
     ),
     "packing: y is packed as if not transposed": bug(
         attribute(matmul, "copy_y", lambda f: lambda shape, target, *, transposed: f(shape, target, transposed=False)),
-        "matmul",
+        "matmul after permute_dims",
     ),
     "integer matmul: transposed the wrong way": bug(
         attribute(matmul, "integer_matmul_kernel", lambda f: lambda product, target: f(
