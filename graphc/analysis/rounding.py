@@ -275,8 +275,10 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, list(operands), moves)]
     with tap_order(moves.shuffled if name in WINDOW_SUMS else list):
         value = evaluate_tensor(tensor, operands, sizes)
-    if moves.fuses and name in PRODUCTS and not np.isfinite(value).all():
-        value = np.where(np.isfinite(value), value, _fused(tensor, given, sizes))
+    if moves.fuses and name in PRODUCTS:
+        at_an_end = ~np.isfinite(value) | (value == 0)  # products that overflow or underflow, each for itself
+        if at_an_end.any():
+            value = np.where(at_an_end, _fused(tensor, given, sizes), value)
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
         return np.where(_zero_times_infinity(given[0], **tensor.attrs), either, value).astype(value.dtype)

@@ -408,12 +408,21 @@ def convolution_gradients(g: Generator) -> Tensor:
     pooled = apply(OPS["sum_pool"], x, window=window, **strides, **plain)
     if g.chance(0.5):
         return apply(OPS["sum_pool_spread"], pooled, size=x.shape[1:-1], window=window, **strides, **plain)
-    if g.chance(0.3) and isinstance(x.shape[1], int):
-        w = g.exactly((x.shape[1], 1, *(min(2, *g.values_of(s)) for s in x.shape[2:])), x.dtype)
-        y = apply(OPS["conv_planes"], x, w, **plain)
-        return apply(OPS["conv_planes_weights"], x, y, window=w.shape[2:], **plain) if g.chance(0.5) else y
     y = g.exactly((*pooled.shape[:-1], g.number(1, 4)), x.dtype)
     return apply(OPS["conv_weights"], x, y, window=window, **strides, **plain, groups=1)
+
+
+@recipe(1)
+def plane_convolution(g: Generator) -> Tensor:
+    """The ops that passes make of depthwise convolutions."""
+    space = tuple(g.number(3, 9) for _ in range(g.number(1, 2)))
+    x = g.exactly((g.size(), g.number(1, 4), *space, g.number(3, 40)), g.dtype(FLOATS))
+    window = tuple(g.number(1, 3) for _ in x.shape[2:])
+    pads = {name: tuple(g.number(0, k - 1) for k in window) for name in ("before", "after")}
+    w = g.exactly((x.shape[1], 1, *window), x.dtype)
+    attrs = {**pads, "dilation": (1,) * len(window)}
+    y = apply(OPS["conv_planes"], x, w, **attrs)
+    return apply(OPS["conv_planes_weights"], x, y, window=window, **attrs) if g.chance(0.5) else y
 
 
 @recipe(2)
