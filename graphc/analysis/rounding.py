@@ -67,7 +67,7 @@ CORRECTLY_ROUNDED = frozenset({
 #: By how many units in the last place a result moves: what NumPy's functions and our own are off, together.
 _INEXACT_ULPS = 4
 _CORRECTLY_ROUNDED_ULPS = 2
-#: Longer sums are done in pieces.
+#: Longer sums are done in pieces; those of products need not be.
 _LONGEST_CHAIN = 1024
 
 
@@ -278,7 +278,7 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
     if moves.fuses and name in PRODUCTS:
         at_an_end = ~np.isfinite(value) | (value == 0)  # products that overflow or underflow, each for itself
         if at_an_end.any():
-            value = np.where(at_an_end, _fused(tensor, given, sizes), value)
+            value = np.where(at_an_end, _fused(tensor, given, sizes, moves), value)
     if name == "prod" and value.dtype.kind == "f" and moves.direction is not None:
         either = np.nan if moves.direction == 1 else 0.0
         return np.where(_zero_times_infinity(given[0], **tensor.attrs), either, value).astype(value.dtype)
@@ -291,7 +291,7 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
         # Equal terms round in one direction, which no other order of them shows: a chain of k additions is off by
         # up to k/2 units in the last place (Higham, Accuracy and Stability of Numerical Algorithms, section 4.2),
         # which is twice this noise.
-        chained = min(terms, _LONGEST_CHAIN) // 4
+        chained = (min(terms, _LONGEST_CHAIN) if name == "sum" else terms) // 4
         value = moves.moved(value, max(moves.ulps(tensor), chained))
         return moves.cancelled(value, _sum_of_magnitudes(tensor, operands, sizes), terms)
     return moves.moved(value, moves.ulps(tensor))
@@ -303,13 +303,17 @@ def _sum_of_magnitudes(tensor: Tensor, operands: Sequence[Value], sizes: Mapping
         return np.asarray(evaluate_tensor(tensor, [np.abs(operand) for operand in operands], sizes))
 
 
-def _fused(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int]) -> np.ndarray:
-    """A sum of products whose products do not overflow, as with fused multiplication and addition."""
+def _fused(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int], moves: _Moves) -> np.ndarray:
+    """A sum of products whose products do not overflow or underflow, as with fused multiplication and addition.
+
+    Where it underflows in the end, it is a zero with the sign of some product that did.
+    """
     dtype = operands[0].dtype
     wide = np.dtype(np.float64 if dtype.itemsize == 4 else np.longdouble)
     with np.errstate(all="ignore"):
-        value = evaluate_tensor(tensor, [operand.astype(wide) for operand in operands], sizes)
-        return np.asarray(value.astype(dtype))
+        exact = np.asarray(evaluate_tensor(tensor, [operand.astype(wide) for operand in operands], sizes))
+        value = exact.astype(dtype)
+    return np.where((value == 0) & (exact != 0), np.copysign(value, moves.rng.choice([-1, 1], value.shape)), value)
 
 
 def _zero_times_infinity(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
