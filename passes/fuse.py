@@ -7,7 +7,8 @@ From the results backwards, a tensor joins the cluster of its users:
     some users outside any cluster    -> join as a further result, if no path leads from them into the cluster
     free to compute again (a scalar)  -> each user has a copy of its own, which joins with it
 
-and otherwise begins a cluster of its own. Since every path from a joining tensor into its cluster is direct,
+and otherwise begins a cluster of its own. What is left over so between several clusters, though to compute it takes no
+longer than to read it (x + 1, which reads x), is free in a second walk. Since every path from a joining tensor into its cluster is direct,
 clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
 
 Invariant: the fused graph computes the same values op by op; a body holds only ops that loop nests know.
@@ -20,7 +21,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from graphc.analysis.loops import FREE, Nest, fusible
+from graphc.analysis.loops import EXPENSIVE, FREE, Nest, fusible
 from graphc.analysis.transposition import is_large_transposition
 from graphc.analysis.users import users
 from graphc.errors import ArgumentError, nearest
@@ -78,15 +79,47 @@ def fuse(graph: Graph) -> Graph:
 
 def form_clusters(graph: Graph) -> Clusters:
     """Which tensors of `graph` are computed together, and why others are not."""
-    return _Former(*_with_copies(graph)).run()
+    found = _Former(*_with_copies(graph, _free_tensors(graph))).run()
+    between = _cheap_between_clusters(found)
+    if between:
+        found = _Former(*_with_copies(graph, _free_tensors(graph) | between)).run()
+    return found
 
 
-def _with_copies(graph: Graph) -> tuple[Graph, dict[Tensor, Tensor]]:
+def _cheap_between_clusters(clusters: Clusters) -> set[Tensor]:
+    """What several clusters read, and could as well compute."""
+    using, roots = users(clusters.graph), set(clusters.graph.roots)
+    found = set()
+    for tensor in clusters.reasons:
+        if tensor not in roots and fusible(tensor) and _costs_a_reading(tensor) and _is_alone(tensor, clusters):
+            homes = {clusters.homes.get(user) for user in using[tensor]}
+            if len(homes) > 1 and None not in homes:
+                found.add(clusters.origins[tensor])
+    return found
+
+
+def _is_alone(tensor: Tensor, clusters: Clusters) -> bool:
+    """Whether no other computing is done in the tensor's cluster."""
+    home = clusters.homes.get(tensor)
+    return home is None or all(t is tensor or t.op.name in FREE for t in home.members)
+
+
+def _costs_a_reading(tensor: Tensor) -> bool:
+    """Whether a tensor is cheap arithmetic on one of the same shape and no wider elements, and on broadcast ones.
+
+    Not on a variable, which could be updated in place no sooner than after its last reader.
+    """
+    if not tensor.op.has(Trait.ELEMENTWISE) or tensor.op.name in EXPENSIVE:
+        return False
+    same = [x for x in tensor.inputs if x.shape == tensor.shape]
+    return len(same) == 1 and same[0].dtype.itemsize <= tensor.dtype.itemsize and same[0].op.name != "variable"
+
+
+def _with_copies(graph: Graph, free: set[Tensor]) -> tuple[Graph, dict[Tensor, Tensor]]:
     """The graph in which each tensor that a nest may compute has copies of its own of its free operands.
 
     So a free tensor never ties its users together, and each copy joins the one cluster that uses it.
     """
-    free = _free_tensors(graph)
     origins: dict[Tensor, Tensor] = {t: t for t in graph.inputs}
     new: dict[Tensor, Tensor] = {t: t for t in graph.inputs}
 

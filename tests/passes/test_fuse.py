@@ -409,3 +409,30 @@ def test_outputs_keep_names_and_lines():
     after = fuse(closed(total, a))
     assert [t.hint for t in after.outputs] == ["sum", "first"]
     assert all(isinstance(t, Tensor) and t.location.line == s.location.line for t, s in zip(after.outputs, (total, a)))
+
+
+def between_clusters(make):
+    """A tensor that two clusters read, which cannot be one since a sort stands between them."""
+    y = gc.placeholder((3, 4), "float32", name="y")
+    z = make(gc.sort(y))
+    return closed(gc.sort(gc.exp(z)) * z)
+
+
+@pytest.mark.parametrize(("make", "op"), [(lambda x: -x, "negative"), (lambda x: 2.0 - x, "subtract")])
+def test_cheap_arithmetic_between_clusters_is_done_in_each(make, op):
+    before = between_clusters(make)
+    assert kernels(fuse(before)) == ["sort", f"{op} exp", "sort", f"{op} multiply"]
+    same_values(before, fuse(before))
+
+
+def test_dear_arithmetic_between_clusters_is_done_once():
+    assert kernels(fuse(between_clusters(gc.sin))) == ["sort", "sin", "exp", "sort", "multiply"]
+
+
+@pytest.mark.parametrize(("given", "made"), [("float32", "float64"), ("float64", "float32")])
+def test_what_is_narrower_than_its_operand_is_read(given, made):
+    y = gc.placeholder((3, 4), given, name="y")
+    z = gc.astype(gc.sort(y), made)
+    found = kernels(fuse(closed(gc.sort(gc.exp(z)) * z)))
+    in_each, once = ["sort", "cast exp", "sort", "cast multiply"], ["sort", "cast", "exp", "sort", "multiply"]
+    assert found == (once if made == "float32" else in_each)
