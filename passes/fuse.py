@@ -8,8 +8,8 @@ From the results backwards, a tensor joins the cluster of its users:
     free to compute again (a scalar)  -> each user has a copy of its own, which joins with it
 
 and otherwise begins a cluster of its own. What is left over so between several clusters, though to compute it takes no
-longer than to read it (x + 1, which reads x), is free in a second walk. Since every path from a joining tensor into its cluster is direct,
-clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
+longer than to read it (x + 1, which reads x), is free in a second walk. Since every path from a joining tensor into its
+cluster is direct, clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
 
 Invariant: the fused graph computes the same values op by op; a body holds only ops that loop nests know.
 """
