@@ -79,3 +79,11 @@ def test_first_calls_and_memory_have_their_bars():
     assert f"| {dense} | 20.0 ms | 200 ms | failed | met |" in text
     assert f"| {dense} | 90.0 / 50.0 | 80.0 / 80.0 | failed | met |" in text
     assert f"| {other} | 90.0 / 50.0 | 80.0 / 80.0 | failed | **1.12x the bar** |" in text
+
+
+def test_what_was_tried_is_about_rows_that_there_are():
+    from benchmarks.tried import TRIED
+    from benchmarks.workloads import WORKLOADS
+
+    assert set(TRIED) <= set(WORKLOADS)
+    assert all(not text.endswith(".") for text in TRIED.values())
