@@ -80,7 +80,7 @@ def rows_that_meet():
 
 
 def wide_step():
-    x, w = gc.placeholder((64, 2048), "float32"), gc.placeholder((2048, 2048), "float32")
+    x, w = gc.placeholder((1024, 2048), "float32"), gc.placeholder((2048, 2048), "float32")
     return [x, w], [gc.scan(lambda h: gc.tanh(h @ w), init=[x], length=9).last[0]]
 
 
@@ -92,6 +92,17 @@ def step_that_may_fail():
 def scalar_states():
     x = gc.placeholder((), "float32")
     return [x], [gc.scan(lambda h: gc.tanh(h), init=[x], length=9).last[0]]
+
+
+def large_step(batch):
+    x, w = gc.placeholder((batch, 256), "float32"), gc.placeholder((256, 1024), "float32")
+    return [x, w], [gc.scan(lambda h: gc.tanh(h @ w)[:, :256], init=[x], length=9).last[0]]
+
+
+def test_large_steps_need_rows_for_all_threads(in_parts):
+    threads = max(2, thread_count())
+    assert parts_in(gc.function(*large_step(16 * threads))) == 1
+    assert parts_in(gc.function(*large_step(16 * threads - 1))) == 0
 
 
 @pytest.mark.parametrize("make", [few_rows, rows_that_meet, wide_step, step_that_may_fail, scalar_states])
