@@ -275,7 +275,7 @@ def _evaluate(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int
         operands = [moves.moved(operand, 1) for operand in _reordered(tensor, list(operands), moves)]
     with tap_order(moves.shuffled if name in WINDOW_SUMS else list):
         value = evaluate_tensor(tensor, operands, sizes)
-    if moves.fuses and name in PRODUCTS:
+    if moves.fuses and name in PRODUCTS and value.dtype.kind == "f":
         at_an_end = ~np.isfinite(value) | (value == 0)  # products that overflow or underflow, each for itself
         if at_an_end.any():
             value = np.where(at_an_end, _fused(tensor, given, sizes, moves), value)
@@ -306,14 +306,19 @@ def _sum_of_magnitudes(tensor: Tensor, operands: Sequence[Value], sizes: Mapping
 def _fused(tensor: Tensor, operands: Sequence[Value], sizes: Mapping[str, int], moves: _Moves) -> np.ndarray:
     """A sum of products whose products do not overflow or underflow, as with fused multiplication and addition.
 
-    Where it underflows in the end, it is a zero with the sign of some product that did.
+    The sum may still: it is infinite then, or a zero, with the sign of some product that was large or small.
     """
     dtype = operands[0].dtype
     wide = np.dtype(np.float64 if dtype.itemsize == 4 else np.longdouble)
     with np.errstate(all="ignore"):
         exact = np.asarray(evaluate_tensor(tensor, [operand.astype(wide) for operand in operands], sizes))
+        magnitude = np.asarray(_sum_of_magnitudes(tensor, operands, sizes))
         value = exact.astype(dtype)
-    return np.where((value == 0) & (exact != 0), np.copysign(value, moves.rng.choice([-1, 1], value.shape)), value)
+    each = value.shape if moves.number % 2 else ()  # all of them alike in every other run, as in a machine's one order
+    sign = moves.rng.choice([-1, 1], each)
+    value = np.where((value == 0) & (exact != 0), np.copysign(value, sign), value)
+    on_the_way = np.isfinite(exact) & ~np.isfinite(magnitude) & moves.rng.choice([True, False], each)
+    return np.where(on_the_way, np.copysign(dtype.type(np.inf), sign), value).astype(dtype)
 
 
 def _zero_times_infinity(x: np.ndarray, *, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
