@@ -32,7 +32,7 @@ from .recipes import RECIPES
 from .storage import load, save
 
 FOLDER = Path("fuzz-failures")
-SECONDS_PER_SEED = 30.0
+SECONDS_PER_SEED = 180.0  # a chaotic loop is judged by hundreds of noisy runs
 SECONDS_APART = 10.0
 #: Heap corruption shows late; a fresh process after so many seeds keeps the blame near.
 SEEDS_PER_PROCESS = 250

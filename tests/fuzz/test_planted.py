@@ -29,7 +29,7 @@ from .gradients import gradient_complaint
 from .recipes import RECIPES
 from .run import fails_apart
 
-LIMIT = 60  # graphs with the op, of which one must fail
+LIMIT = 150  # graphs with the op, of which one must fail
 SCANNED = 6000
 
 

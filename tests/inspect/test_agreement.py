@@ -145,3 +145,12 @@ def test_the_sign_of_a_zero_matters_unless_the_true_value_underflowed():
     zero = np.float32([0.0])
     assert not agree(np.float64([0.0]), zero, -zero).ok
     assert agree(np.float64([-1e-60]), zero, -zero).ok
+
+
+def test_chaos_is_allowed_more_than_what_some_runs_show():
+    """Noise beyond the value, of both signs; a value that keeps its sign is allowed twice its noise."""
+    own = np.float32([1.0])
+    chaotic, calm = (Noise(np.array([10.0]), np.array([sign]), exact=False) for sign in (True, False))
+    assert agree(own, own, np.float32([1000.0]), chaotic).ok
+    assert not agree(own, own, np.float32([1e6]), chaotic).ok
+    assert not agree(own, own, np.float32([1000.0]), calm).ok
