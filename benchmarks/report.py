@@ -116,7 +116,8 @@ def _head(data: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _run_times(data: Mapping[str, Mapping[str, Any]]) -> str:
     machine = data["machine"].get("this", {})
-    lines, remarks, tried = [], [], []
+    lines, remarks = [], []
+    tried: dict[str, list[str]] = {}
     for name, workload in WORKLOADS.items():
         systems = data["rows"].get(name, {}).get("systems", {})
         if not systems:
@@ -137,7 +138,7 @@ def _run_times(data: Mapping[str, Mapping[str, Any]]) -> str:
         if workload.remark:
             remarks.append(f"- {name}: {workload.remark}.")
         if name in TRIED and workload.bar is not None and worse is not None and worse < workload.bar:
-            tried.append(f"- {name}: {TRIED[name]}.")
+            tried.setdefault(TRIED[name], []).append(name)
     if not lines:
         return ""
     header = ["workload", OURS, "best peer", "ratio of minima", "of medians", "bar", "verdict", "share of peak"]
@@ -147,7 +148,8 @@ def _run_times(data: Mapping[str, Mapping[str, Any]]) -> str:
     )
     parts = ["## Run time", table(header, lines), explained, "\n".join(remarks)]
     if tried:
-        parts += ["### What was tried where a bar is missed", "\n".join(tried)]
+        about = (f"- {'; '.join(names)}: {text}." for text, names in tried.items())
+        parts += ["### What was tried where a bar is missed", "\n".join(about)]
     return "\n\n".join(part for part in parts if part)
 
 
