@@ -27,8 +27,8 @@ from graphc.ir.graph import Graph
 from graphc.ir.location import here
 from graphc.ir.tensor import Tensor, Variable
 from graphc.ir.text import print_graph, tensor_names
-from graphc.passes.fuse import explain
 from graphc.passes.manager import Trace, optimise
+from graphc.passes.why import explain
 from graphc.results import Results
 from graphc.strided import StridedInputs
 from graphc.structure import Structure, unflatten

@@ -9,7 +9,7 @@ From the results backwards, a tensor joins the cluster of its users:
 
 and otherwise begins a cluster of its own. What is left over so between several clusters, though to compute it takes no
 longer than to read it (x + 1, which reads x), is free in a second walk. Since every path from a joining tensor into its
-cluster is direct, clusters never form a cycle. What does not join keeps the reason, for `Function.why`.
+cluster is direct, clusters never form a cycle. What does not join keeps the reason: `why` tells it.
 
 Invariant: the fused graph computes the same values op by op; a body holds only ops that loop nests know.
 """
@@ -19,18 +19,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from graphc.analysis.loops import EXPENSIVE, FREE, Nest, fusible
 from graphc.analysis.transposition import is_large_transposition
 from graphc.analysis.users import users
-from graphc.errors import ArgumentError, nearest
 from graphc.ir.build import apply, unpack
 from graphc.ir.graph import Graph, with_inputs
 from graphc.ir.location import inherit
 from graphc.ir.opdef import OPS, Trait
 from graphc.ir.tensor import Tensor
-from graphc.ir.text import tensor_names
 
 #: Larger bodies spill registers and compile slowly, and gain nothing: their values would leave L1 anyway.
 MEMBER_LIMIT = 96
@@ -370,59 +367,3 @@ class _Rebuild:
             if part is not fused:
                 part = Tensor(part.op, part.inputs, part.attrs, part.type, location, hint)
             self.new.update(dict.fromkeys(tensors, part))
-
-
-class _Stage(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def graph(self) -> Graph: ...
-
-
-class _HasStages(Protocol):
-    @property
-    def stages(self) -> Sequence[_Stage]: ...
-
-
-def explain(trace: _HasStages, first: str, second: str) -> str:
-    """Why two tensors of the graph before `fuse` run in one kernel, or in two.
-
-    Args:
-        trace: the graph after each pass.
-        first, second: tensor names, as the graph before `fuse` prints them.
-
-    Raises:
-        ArgumentError: there is no such tensor, or fusion was left out.
-    """
-    names = [stage.name for stage in trace.stages]
-    if "fuse" not in names:
-        raise ArgumentError("why: the pass 'fuse' was left out")
-    position = names.index("fuse")
-    graph = trace.stages[position - 1].graph
-    by_name = {name: tensor for tensor, name in tensor_names(graph).items()}
-    for name in (first, second):
-        if name not in by_name:
-            raise ArgumentError(
-                f"why: before fuse there is no tensor %{name}; see dump({names[position - 1]!r})",
-                hint=nearest(name, by_name),
-            )
-    clusters = form_clusters(graph)
-    images: dict[Tensor, list[Tensor]] = {}
-    for image, origin in clusters.origins.items():
-        images.setdefault(origin, []).append(image)
-    a, b = (images[by_name[name]] for name in (first, second))
-    shared = {clusters.homes[t] for t in a if t in clusters.homes} & {clusters.homes.get(t) for t in b}
-    if shared:
-        members = shared.pop().nest.members
-        count = len({clusters.origins[t] for t in members})
-        return f"%{first} and %{second} are fused: one kernel of {count} tensors computes both"
-    lines = [f"%{first} and %{second} are not fused"]
-    for name, tensors in ((first, a), (second, b)):
-        reasons = [clusters.reasons[t] for t in tensors if t in clusters.reasons]
-        if not fusible(tensors[0]):
-            lines.append(f"%{name}: {tensors[0].op.name} runs as a step of its own, not in a loop nest")
-        elif reasons:
-            lines.append(f"%{name} does not join its users: {reasons[0]}")
-    if len(lines) == 1:
-        lines.append("neither is a neighbour of the other's cluster")
-    return "\n".join(lines)

@@ -20,21 +20,21 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, ShapeError
 from graphc.ir import dims
 from graphc.ir.build import TensorLike, apply, promote
 from graphc.ir.dims import Size
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS, define
 from graphc.ir.tensor import Tensor
-from graphc.ir.types import FLOATS, TensorType
+from graphc.ir.types import TensorType
 from graphc.ir.verify import require_equal
 from graphc.ops.arguments import as_integer
 from graphc.ops.windows import (
     Sizes,
     Windows,
     channels_last,
-    check_rank,
+    check_operands,
     in_layout,
     known_counts,
     per_axis,
@@ -50,13 +50,7 @@ from graphc.ops.windows import (
 
 
 def _check(first: TensorType, second: TensorType, groups: int) -> None:
-    if first.dtype not in FLOATS:
-        raise DTypeError("takes float32 or float64")
-    if first.dtype != second.dtype:
-        raise DTypeError("the operands have different dtypes")
-    check_rank(first.rank)
-    if first.rank != second.rank:
-        raise ShapeError("the operands differ in rank")
+    check_operands(first, second)
     if groups < 1:
         raise ArgumentError("groups must be at least 1")
 

@@ -15,27 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir.build import apply
 from graphc.ir.opdef import OPS, define
 from graphc.ir.tensor import Tensor
-from graphc.ir.types import FLOATS, TensorType
+from graphc.ir.types import TensorType
 from graphc.ir.verify import require_equal
 from graphc.ops.convolution import CONV, CONV_WEIGHTS
 from graphc.ops.movement import permuted
-from graphc.ops.windows import Sizes, check_rank, window_counts
+from graphc.ops.windows import Sizes, check_operands, window_counts
 
 _Numbers = tuple[int, ...]
 
 
 def _check(x: TensorType, other: TensorType) -> None:
-    if x.dtype not in FLOATS:
-        raise DTypeError("takes float32 or float64")
-    if x.dtype != other.dtype:
-        raise DTypeError("the operands have different dtypes")
-    check_rank(x.rank)
-    if x.rank != other.rank:
-        raise ShapeError("the operands differ in rank")
+    check_operands(x, other)
     if x.shape[1] == 0:
         raise ShapeError("there must be a channel")
 

@@ -23,11 +23,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.errors import ArgumentError, ShapeError, nearest
+from graphc.errors import ArgumentError, DTypeError, ShapeError, nearest
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.location import here
 from graphc.ir.tensor import Tensor
+from graphc.ir.types import FLOATS, TensorType
 from graphc.ir.verify import require_equal
 from graphc.ops.arguments import as_integer, as_size, is_integer
 from graphc.ops.movement import permuted
@@ -98,6 +99,21 @@ def check_rank(rank: int) -> None:
     """
     if not 3 <= rank <= 5:
         raise ShapeError("images have a batch axis, one to three spatial axes, and a channel axis")
+
+
+def check_operands(first: TensorType, second: TensorType) -> None:
+    """Refuse operands of a convolution that are not alike: floats of one dtype and one rank, that of images.
+
+    Raises:
+        DTypeError, ShapeError: so it is.
+    """
+    if first.dtype not in FLOATS:
+        raise DTypeError("takes float32 or float64")
+    if first.dtype != second.dtype:
+        raise DTypeError("the operands have different dtypes")
+    check_rank(first.rank)
+    if first.rank != second.rank:
+        raise ShapeError("the operands differ in rank")
 
 
 # what the NumPy evaluations need --------------------------------------------------------------------------

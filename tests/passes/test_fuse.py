@@ -15,6 +15,7 @@ from graphc.ir.verify import verify
 from graphc.passes import fuse as module
 from graphc.passes.fuse import fuse
 from graphc.passes.manager import optimise
+from graphc.passes.why import explain
 
 #: A backend for which these are written out, so that they fuse with their neighbours.
 NATIVE = ALL_NATIVE - {"softmax", "log_softmax", "logsumexp"}
@@ -195,7 +196,7 @@ def test_updates_are_results_too():
 
 def reason(first, second, *outputs):
     trace = optimise(closed(*outputs), native=NATIVE, check=1)
-    return module.explain(trace, first, second)
+    return explain(trace, first, second)
 
 
 def test_a_matrix_product_is_a_step_of_its_own(x):
@@ -279,11 +280,11 @@ def test_a_cluster_has_at_most_so_many_operands(monkeypatch):
 def test_why_with_wrong_names(x):
     trace = optimise(closed(named("total", x + 1)), native=NATIVE, check=1)
     with pytest.raises(ArgumentError, match=r"there is no tensor %totl; see dump\('cse'\)") as caught:
-        module.explain(trace, "totl", "total")
+        explain(trace, "totl", "total")
     assert caught.value.hint == "did you mean 'total'?"
     skipped = optimise(closed(x + 1), native=NATIVE, check=1, skip=frozenset({"fuse"}))
     with pytest.raises(ArgumentError, match="the pass 'fuse' was left out"):
-        module.explain(skipped, "x", "x")
+        explain(skipped, "x", "x")
 
 
 def test_deep_and_wide_graphs():
