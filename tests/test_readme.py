@@ -23,7 +23,7 @@ COMMANDS = [
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
 ]
 _SHOWN = re.compile(r"(?P<varies><!-- numbers vary -->\n)?```text\n(?P<output>.*?)```\n", re.S)
-_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]\d+)?x?( [mu]?s\b)?")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[-+]\d+)?x?( [mun]?s\b)?")
 
 
 def matching(shown: str, rendered: str) -> str:
