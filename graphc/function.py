@@ -11,7 +11,7 @@ import difflib
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,9 +66,13 @@ class Function:
         start = time.perf_counter()
         self._executable = self._compile(self.optimized, backend, opt_level)
         self.compile_milliseconds = 1e3 * (time.perf_counter() - start)
-        self._strided = StridedInputs(
-            self.optimized, backend, functools.partial(self._compile, backend=backend, opt_level=opt_level)
-        )
+
+        def variant(graph: Graph) -> tuple[Executable, Callable[..., Any]]:
+            executable = self._compile(graph, backend, opt_level)
+            call = functools.partial(self._run, executable)
+            return executable, self._native_call(executable, call) or call
+
+        self._strided = StridedInputs(self.optimized, backend, variant)
 
     def _compile(self, graph: Graph, backend: Backend, opt_level: int | None) -> Executable:
         executable = backend.compile(graph, _container(self._structure), opt_level)
@@ -114,11 +118,17 @@ class Function:
         """
         if out is not None and self._feeder.has_input("out"):
             kwargs, out = {**kwargs, "out": out}, None
+        if out is None and not kwargs and (plan := self._strided.known(args)) is not None:
+            return plan(args)
         arrays = self._feeder.arrays(args, kwargs)
         results = None if out is None else Results(self.graph, self._structure, out, arrays)
         executable = self._executable
         if not all(array.flags.c_contiguous for array in arrays):
-            executable, arrays = self._strided.prepared(executable, arrays)
+            executable, arrays = self._strided.prepared(executable, arrays, args)
+        return self._run(executable, *arrays, results=results)
+
+    def _run(self, executable: Executable, *arrays: np.ndarray, results: Results | None = None) -> Any:
+        """What a program computes from its arguments, in the structure that was asked for."""
         with self._locked() if self._variables else contextlib.nullcontext():
             outputs = executable(arrays, None if results is None else results.places)
         if results is not None:
@@ -126,6 +136,14 @@ class Function:
         if isinstance(self._structure, Tensor):
             return outputs[0]
         return unflatten(self._structure, outputs)
+
+    def _native_call(self, executable: Executable, fallback: Callable[..., Any]) -> Callable[..., Any] | None:
+        """The program as a builtin, where the structure is one that machine code can make."""
+        structure = self._structure
+        flat = isinstance(structure, Tensor) or (
+            type(structure) in (list, tuple) and all(isinstance(t, Tensor) for t in structure)
+        )
+        return executable.native_call(fallback) if flat else None
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -237,11 +255,7 @@ def _with_native_call(function: Function) -> Function:
     `step(x)` looks `__call__` up in the class, so each such function has a class of its own, in which that is
     the builtin. What the builtin cannot take comes back to `Function.call`.
     """
-    structure = function._structure
-    flat = isinstance(structure, Tensor) or (
-        type(structure) in (list, tuple) and all(isinstance(t, Tensor) for t in structure)
-    )
-    native = function._executable.native_call(function.call) if flat else None
+    native = function._native_call(function._executable, function.call)
     if native is not None:
         function.__class__ = type("Function", (Function,), {"__call__": native, "__doc__": Function.__doc__})
     return function

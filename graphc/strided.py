@@ -1,19 +1,23 @@
 """Calls with large arrays that are not C-contiguous: read as they lie where a loop can, else copied by machine code.
 
 The first call with a layout copies, as does every call with one that no loop takes. The second compiles the function
-anew for it, with the array's base (`analysis.layouts`) as a further input; the code then serves all sizes. Copies
-are programs too, one for each layout and dtype in a process: they run on all threads and write to memory that is
-used again, which is what makes them several times as fast as NumPy's.
+anew for it, a *variant* which takes the array's base (`analysis.layouts`) in its place; the code then serves all sizes.
+What was found out about arguments is remembered with their shapes and strides, so that later calls with such are
+calls of the variant's builtin. Copies are programs too, one for each layout and dtype in a process: they run on all
+threads and write to memory that is used again, which is what makes them several times as fast as NumPy's.
 
 Invariant: the bits of the results are those for a contiguous copy; no array is written to.
 """
 
 from __future__ import annotations
 
+import ctypes
+import math
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +25,7 @@ from graphc.analysis.layouts import Layout, layout_of, merged
 from graphc.backends import Backend, Executable, backend_named
 from graphc.ir import dims
 from graphc.ir.build import apply
+from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
 from graphc.ir.location import here
 from graphc.ir.opdef import OPS
@@ -31,6 +36,8 @@ from graphc.ir.types import TensorType
 LARGE = 1 << 15
 #: For how many layouts a function is compiled, and how many it keeps an account of.
 _VARIANTS, _SEEN = 8, 64
+#: For how many shapes and strides of its arguments it knows at once what to do.
+_PLANS = 256
 #: How many programs that copy are kept.
 _COPIERS = 64
 #: Permuted elements of other sizes are copied by NumPy: the squares of `transposition` are not for them.
@@ -40,10 +47,56 @@ _Key = tuple[tuple[int, Layout], ...]
 
 
 class _Variant(NamedTuple):
-    """A function compiled for a layout, and the inputs that it reads as they lie."""
+    """A function compiled for a layout.
+
+    Attributes:
+        executable: the program. Its arguments are the arrays of `taken`, the bases of those of `lying`, and for
+            each size of `carried`, which no other argument has, an array of bool of that extent.
+        call: the program, called with them as the function is, natively where it can be.
+        taken, lying: numbers of the function's inputs.
+        carried: (number of an input, axis) of each such size.
+    """
 
     executable: Executable
-    direct: tuple[int, ...]
+    call: Callable[..., Any]
+    taken: tuple[int, ...]
+    lying: tuple[int, ...]
+    carried: tuple[tuple[int, int], ...]
+
+
+class _Place(NamedTuple):
+    """How to make a base: so many bytes from an array's first element, as an array of this shape and dtype."""
+
+    number: int
+    bytes: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    memory: Any  # the ctypes type of as many bytes as it has
+
+    @classmethod
+    def of(cls, number: int, array: np.ndarray, base: np.ndarray) -> _Place:
+        size = math.prod(base.shape) * base.itemsize
+        return cls(number, _address(base) - _address(array), base.shape, base.dtype, ctypes.c_char * size)
+
+    def base(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
+        """The base; NumPy's `as_strided` takes several times as long to make one."""
+        memory = self.memory.from_address(_address(arrays[self.number]) + self.bytes)
+        return np.ndarray(self.shape, self.dtype, memory)
+
+
+class _Plan(NamedTuple):
+    """What to do about arguments of some shapes and strides: what to call with which of them, bases and carriers."""
+
+    call: Callable[..., Any]
+    taken: tuple[int, ...]
+    places: tuple[_Place, ...]
+    carriers: tuple[np.ndarray, ...]
+    backend: Backend
+
+    def __call__(self, arrays: Sequence[np.ndarray]) -> Any:
+        taken = [arrays[number] for number in self.taken]
+        whole = [array if array.flags.c_contiguous else contiguous(array, self.backend) for array in taken]
+        return self.call(*whole, *[place.base(arrays) for place in self.places], *self.carriers)
 
 
 class StridedInputs:
@@ -52,19 +105,42 @@ class StridedInputs:
     Args:
         graph: the function's, after all passes.
         backend: what it was compiled by.
-        compile: compiles another graph, as a variant of the function.
+        compile: compiles another graph, as a variant of the function: the program, and what calls it with
+            its arguments and returns what the function returns.
     """
 
-    def __init__(self, graph: Graph, backend: Backend, compile: Callable[[Graph], Executable]) -> None:
+    def __init__(
+        self, graph: Graph, backend: Backend, compile: Callable[[Graph], tuple[Executable, Callable[..., Any]]]
+    ) -> None:
         self._graph = graph
         self._backend = backend
         self._compile = compile
         self._seen: set[_Key] = set()
         self._variants: dict[_Key, _Variant | None] = {}  # None where no loop takes any of the inputs
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
+        self._dtypes = [tensor.dtype for tensor in graph.inputs]
         self._lock = threading.Lock()
 
-    def prepared(self, executable: Executable, arrays: Sequence[np.ndarray]) -> tuple[Executable, list[np.ndarray]]:
-        """What to run for these arrays, which is `executable` or a variant of it, and the arrays to give to it."""
+    def known(self, arguments: Sequence[Any]) -> _Plan | None:
+        """What to do about arguments just like those of an earlier call; None for all others."""
+        return self._plans.get(_shapes_and_strides(arguments)) if self._plans and self._are_plain(arguments) else None
+
+    def _are_plain(self, arguments: Sequence[Any]) -> bool:
+        """Whether the arguments are arrays that need no conversion, for all but how they lie."""
+        if len(arguments) != len(self._dtypes):
+            return False
+        for argument, dtype in zip(arguments, self._dtypes):
+            if type(argument) is not np.ndarray or argument.dtype is not dtype or not argument.flags.aligned:
+                return False
+        return True
+
+    def prepared(
+        self, executable: Executable, arrays: Sequence[np.ndarray], arguments: Sequence[Any]
+    ) -> tuple[Executable, list[np.ndarray]]:
+        """What to run for these arrays, which is `executable` or a variant of it, and the arrays to give to it.
+
+        `arguments`: what the caller gave by position. The next call with such shall know at once what to do.
+        """
         lying = {
             number: found
             for number, array in enumerate(arrays)
@@ -73,8 +149,14 @@ class StridedInputs:
         variant = self._variant(tuple((number, layout) for number, (layout, _) in lying.items())) if lying else None
         if variant is None:
             return executable, self.copied(arrays)
-        given = self.copied(arrays, variant.direct)
-        return variant.executable, [*given, *(lying[number][1] for number in variant.direct)]
+        bases = [lying[number][1] for number in variant.lying]
+        carriers = [np.empty(arrays[number].shape[axis], np.bool_) for number, axis in variant.carried]
+        if self._are_plain(arguments) and len(self._plans) < _PLANS:
+            places = tuple(_Place.of(number, arrays[number], base) for number, base in zip(variant.lying, bases))
+            plan = _Plan(variant.call, variant.taken, places, tuple(carriers), self._backend)
+            self._plans[_shapes_and_strides(arguments)] = plan
+        given = self.copied(arrays, variant.lying)
+        return variant.executable, [*[given[number] for number in variant.taken], *bases, *carriers]
 
     def copied(self, arrays: Sequence[np.ndarray], but: Iterable[int] = ()) -> list[np.ndarray]:
         """The arrays, C-contiguous but for those with the numbers in `but`."""
@@ -102,7 +184,30 @@ class StridedInputs:
         if sum(variant is not None for variant in self._variants.values()) >= _VARIANTS:
             return None
         found = self._backend.reading(self._graph, dict(key))
-        return None if found is None else _Variant(self._compile(found[0]), found[1])
+        if found is None:
+            return None
+        graph, lying = found
+        inputs = self._graph.inputs
+        taken = tuple(number for number in range(len(inputs)) if number not in lying)
+        arguments = [inputs[number] for number in taken] + list(graph.inputs[len(inputs) :])
+        brought = {dims.bare_symbol(size) for tensor in arguments for size in tensor.shape}
+        missing: dict[Size, tuple[int, int]] = {}
+        for number in lying:
+            for axis, size in enumerate(inputs[number].shape):
+                if dims.bare_symbol(size) is not None and dims.bare_symbol(size) not in brought:
+                    missing.setdefault(size, (number, axis))
+        carriers = [_placeholder(TensorType(np.dtype(np.bool_), (size,))) for size in missing]
+        executable, call = self._compile(replace(graph, inputs=(*arguments, *carriers)))
+        return _Variant(executable, call, taken, lying, tuple(missing.values()))
+
+
+def _shapes_and_strides(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    return tuple([(array.shape, array.strides) for array in arrays])
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 def contiguous(array: np.ndarray, backend: Backend) -> np.ndarray:

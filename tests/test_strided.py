@@ -71,7 +71,7 @@ def test_results_have_the_bits_of_a_contiguous_copy(backend, shape, program):
         array = change(plain)
         before = array.copy()
         wanted = f(np.ascontiguousarray(array))
-        for _ in range(3):  # a copy, then code for the layout, then that again
+        for _ in range(4):  # a copy, code for the layout, its builtin, which is native from then on
             found = f(array)
             assert found.tobytes() == wanted.tobytes(), name
             assert found.flags.c_contiguous and not np.may_share_memory(found, array), name
@@ -126,6 +126,49 @@ def test_several_inputs_each_lie_as_they_like():
             for _ in range(2):
                 for found, want in zip(f(*given), wanted):
                     same(found, want)
+
+
+def test_what_is_known_of_shapes_and_strides_serves_other_arrays():
+    x, v = gc.placeholder(("n", "m")), gc.placeholder(("m",))
+    f = gc.function([x, v], {"scaled": x * v, "sums": [gc.sum(x, axis=1)]}, backend="llvm")
+    for number in range(6):
+        a, b = np.repeat(matrix() + number, 2, axis=1)[:, ::2], np.repeat(matrix(1, 101)[0] + number, 3)[::3]
+        found = f(a, b)
+        same(found["scaled"], np.ascontiguousarray(a) * b)
+        same(found["sums"][0], f(np.ascontiguousarray(a), b)["sums"][0])
+    assert f.compilations == 2 and f._strided.known((a, b)) is not None
+    other = matrix(97, 101, "float64").astype("float32")[:, ::-1]
+    assert f._strided.known((other, b)) is None  # reversed
+    same(f(other, b)["scaled"], np.ascontiguousarray(other) * b)
+
+
+def test_arguments_that_need_conversion_are_never_taken_for_known_ones():
+    x = gc.placeholder(("n", "m"), "float32", name="x")
+    f = gc.function([x], x + 1, backend="llvm")
+    array = np.repeat(matrix(), 2, axis=0)[::2]
+    for _ in range(3):
+        same(f(array), array + 1)
+    memory = np.empty(array.nbytes * 2 + 8, np.uint8)
+    misaligned = np.ndarray(array.shape, array.dtype, memory, 1, array.strides)
+    swapped = np.repeat(matrix().astype(">f4"), 2, axis=0)[::2]
+    subclass = array.view(np.matrix)
+    misaligned[...] = array
+    for odd in (misaligned, swapped, subclass):
+        assert f._strided.known((odd,)) is None
+        same(f(odd), array + 1)
+    with pytest.raises(gc.DTypeError):
+        f(array.view(np.int32))
+    same(f(x=array), array + 1)
+
+
+def test_errors_of_code_for_a_layout_are_those_of_the_function():
+    x, i = gc.placeholder(("n", 101)), gc.placeholder((), "int64")
+    f = gc.function([x, i], [gc.tanh(x), gc.take(gc.constant([1, 2]), i)], backend="llvm")
+    array = matrix()[::-1]
+    for _ in range(4):
+        same(f(array, 1)[0], f(np.ascontiguousarray(array), 1)[0])
+        with pytest.raises(gc.IndexOutOfBoundsError, match="index 2 is out of bounds"):
+            f(array, np.asarray(2))
 
 
 def test_small_arrays_are_copied_and_compile_nothing():

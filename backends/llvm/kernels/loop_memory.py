@@ -36,6 +36,8 @@ class Absorbed:
     """The axis is part of a loop that runs over it and the axes before it as one."""
 
 
+#: Which caches a line is asked into, as LLVM counts them: all but the first.
+_SECOND_LEVEL = 2
 ABSORBED = Absorbed()
 At = tuple[Index | Absorbed | None, ...]
 
@@ -258,7 +260,10 @@ class Memory:
         return self._buffers[key]
 
     def _load_reversed(self, array: Array, offset: Leveled) -> Leveled:
-        """Lanes that run backwards: one load that ends at the first lane, turned round."""
+        """Lanes that run backwards: one load that ends at the first lane, turned round.
+
+        The processor foresees what is read upwards. Down a row it does not soon enough, so the next row is asked for.
+        """
         loop, b = self._vector_loop(), self.b
         if self.lanes == 1:
             return self._gather(array, offset, [(Index(Leveled(b.i64(0), 0), -1), ())])
@@ -266,6 +271,8 @@ class Memory:
         pointer = self._reversed_row(array, offset)
         with self.frames.at(loop.level):
             address = b.gep(pointer, b.sub(1 - self.lanes, loop.index), element)
+            if any(size != 1 for size in array.shape[:-1]):
+                b.prefetch(b.gep(address, self.size(array.shape[-1]).value, element), locality=_SECOND_LEVEL)
             return Leveled(b.reverse(b.load_dtype(array.dtype, address, self.lanes)), loop.level)
 
     def _reversed_row(self, array: Array, offset: Leveled) -> Value:
