@@ -88,10 +88,15 @@ class LoopEntries:
         with b.loop(0, length) as loop:
             turn = b.sub(b.sub(length, 1), loop.index) if scan.is_reversed else loop.index
             for whole, row in scan.slices:
-                in_parts = parts is not None and row not in parts.flat
-                step = row.row_bytes * parts.extent if in_parts and parts is not None else row.nbytes
-                place = b.offset(self._buffer(b, whole), b.mul(turn, self._size(b, step)))
-                self._bind(b, row, self._part(b, place, row, first) if in_parts else place)
+                start, step, part = self._buffer(b, whole), row.nbytes, row.row_bytes
+                if parts is not None and whole in parts.stacks:
+                    part = row.row_bytes * scan.length
+                elif parts is not None and row not in parts.flat:
+                    step = row.row_bytes * parts.extent
+                else:
+                    part = 0
+                place = b.offset(start, b.mul(turn, self._size(b, step)))
+                self._bind(b, row, self._part(b, place, part, first))
             if self._polling is not None:
                 self._polling.poll()
             self._take_turns(b, scan.states, loop.index)
@@ -101,9 +106,11 @@ class LoopEntries:
             self._advance(b, scan.states)
         self._end(b, scan.states, first)
 
-    def _part(self, b: Builder, whole: Value, part: Buffer, first: Value) -> Value:
+    def _part(self, b: Builder, whole: Value, row_bytes: Size, first: Value) -> Value:
         """Where a part's rows are in an array of all rows; the array itself where there are no parts."""
-        return whole if first is NULL else b.offset(whole, b.mul(first, self._size(b, part.row_bytes)))
+        if first is NULL or row_bytes == 0:
+            return whole
+        return b.offset(whole, b.mul(first, self._size(b, row_bytes)))
 
     # ---- loops that threads share --------------------------------------------------------------------------
 
@@ -209,7 +216,8 @@ class LoopEntries:
 
     def _begin(self, b: Builder, states: Sequence[State], first: Value = NULL) -> None:
         for state in states:
-            self._bind(b, state.present, self._part(b, self._buffer(b, state.first), state.present, first))
+            place = self._part(b, self._buffer(b, state.first), state.present.row_bytes, first)
+            self._bind(b, state.present, place)
 
     def _take_turns(self, b: Builder, states: Sequence[State], trip: Value) -> None:
         """Where this step writes the states that are in no stack: not where they are read."""
@@ -226,7 +234,7 @@ class LoopEntries:
     def _end(self, b: Builder, states: Sequence[State], first: Value = NULL) -> None:
         for state in states:
             if state.last is not None:
-                target = self._part(b, self._buffer(b, state.last), state.present, first)
+                target = self._part(b, self._buffer(b, state.last), state.present.row_bytes, first)
                 b.memcpy(target, self._buffer(b, state.present), self._size(b, state.present.nbytes))
 
     def _bind(self, b: Builder, buffer: Buffer, address: Value) -> None:

@@ -25,6 +25,7 @@ from graphc.backends.llvm.kernels.matmul import lying_product_kernel, matmul_ker
 from graphc.backends.llvm.kernels.stages import Stage
 from graphc.backends.llvm.kernels.transposition import transposition_kernel
 from graphc.backends.llvm.nesting import Nesting
+from graphc.backends.llvm.stacks import lay_part_by_part
 from graphc.backends.llvm.steps import Buffer, Cond, Copy, Nested, Plan, Scan, Step
 from graphc.ir.graph import Graph
 from graphc.ir.tensor import Tensor
@@ -67,6 +68,7 @@ class _Planner:
         self._sink_updates()
         self._place_outputs()
         self._place_updates()
+        lay_part_by_part(self.found)
         return self.found
 
     def _buffer(self, type_: TensorType, kind: str, label: str) -> Buffer:
@@ -316,8 +318,9 @@ def _binding_lines(
             yield f"{indent}in parts of {nested.parts.share} of {nested.parts.extent} rows, which threads share"
             for whole, part in nested.parts.outside:
                 yield f"{indent}part  {listed([part])} of {listed([whole])}"
+        stacks = nested.parts.stacks if nested.parts is not None else ()
         for whole, row in nested.slices:
-            yield f"{indent}row   {listed([row])} of {listed([whole])}"
+            yield f"{indent}row   {listed([row])} of {listed([whole])}{', part by part' if whole in stacks else ''}"
     if isinstance(nested, Cond):
         return
     for state in nested.states:

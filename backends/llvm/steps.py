@@ -157,6 +157,7 @@ class Parts:
         flat: the steps' rows of sequences that are the same for all parts.
         outside: pairs of an operand that does not change from step to step, and the bound buffer that is a part of it.
         own: the buffers of which each part has its own copy.
+        stacks: the stacks that lie part by part; see `stacks.py`.
     """
 
     extent: Size
@@ -165,6 +166,7 @@ class Parts:
     flat: frozenset[Buffer]
     outside: list[tuple[Buffer, Buffer]]
     own: list[Buffer] = field(default_factory=list)
+    stacks: set[Buffer] = field(default_factory=set)
 
 
 @dataclass(eq=False)

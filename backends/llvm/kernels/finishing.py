@@ -12,6 +12,7 @@ Invariant: an element of a result has the bits that the product and a loop nest 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from graphc.analysis.loops import EXPENSIVE
 from graphc.backends.llvm.elementwise import LOWERINGS, lower
@@ -102,7 +103,7 @@ class Finish:
         self.members = [t for t in body.tensors if t not in body.inputs and t is not self.product]
         self.arrays = [f"operand{i}" for i in range(len(self.operands))]
         self.arrays += [f"result{i}" for i in range(len(self.results))]
-        self.lines = self._lines(target)
+        self.target = target
 
     def corners(self, b: Builder, row: Value, column: Value, step: Value) -> list[Value]:
         """Where a tile begins in each array; its corner is this element of the product."""
@@ -126,30 +127,33 @@ class Finish:
         b = self._builder("finished_tile", params, target)
         sliver, panel, b_step, k, step, *_ = b.params
         sums = multiplied(b, self.shape, rows, sliver, panel, b_step, k)
-        known, down = self._numbers(b), b.i64(0)
+        known, down = self.numbers(b), b.i64(0)
         for row in range(rows):
             for j in range(self.shape.vectors):
-                self._vector(b, sums[row * self.shape.vectors + j], j, None, b.i64(row), down, known)
+                self.apply(b, sums[row * self.shape.vectors + j], j, None, b.i64(row), down, known)
             down = b.add(down, step)
         return named_by_content(b)
 
-    def _lines(self, target: Target) -> Builder:
+    @cached_property
+    def lines(self) -> Builder:
+        """The function `lines`."""
+        target = self.target
         params = [("tile", "ptr"), ("step", "i64"), ("rows", "i64"), ("width", "i64")]
         b, shape = self._builder("finish_lines", params, target), self.shape
         masks = [mask_below(b, b.param("width"), j, shape.lanes) for j in range(shape.vectors)]
-        known = self._numbers(b)
+        known = self.numbers(b)
         with b.loop(0, b.param("rows"), carried=[b.param("tile"), b.i64(0)]) as loop:
             line, down = loop.carried
             for j, mask in enumerate(masks):
                 value = b.load(shape.vector, b.offset(line, j * shape.lanes * shape.bytes))
-                self._vector(b, value, j, mask, loop.index, down, known)
+                self.apply(b, value, j, mask, loop.index, down, known)
             loop.next(b.offset(line, shape.panel_step), b.add(down, b.param("step")))
         return named_by_content(b)
 
     def _builder(self, name: str, params: list[tuple[str, str]], target: Target) -> Builder:
         return Builder(name, params + [(array, "ptr") for array in self.arrays], target=target, linkage="internal")
 
-    def _numbers(self, b: Builder) -> dict[Tensor, Value]:
+    def numbers(self, b: Builder) -> dict[Tensor, Value]:
         """The values that serve all of the product."""
         known = {
             operand: b.splat(b.load(self.shape.element, b.param(name)), self.shape.lanes)
@@ -159,7 +163,7 @@ class Finish:
         self._compute(b, [t for t in self.members if t.tensor_type.size == 1 and t not in self.results], known)
         return known
 
-    def _vector(
+    def apply(
         self, b: Builder, value: Value, j: int, mask: Value | None, row: Value, down: Value, known: dict[Tensor, Value]
     ) -> None:
         """Finish vector `j` of a row, which lies so many bytes below the corner."""

@@ -3,6 +3,7 @@
     integers and bool     a plain loop                                        integer_matmul.py
     few rows or columns   a dot product for each element                      dots.py
     one row               a sum of y's rows                                   row_product.py
+    small, known extents  tiles that read operands where they lie             small_product.py
     everything else       blocks, packed where that pays, and a micro-kernel  here, microkernel.py, packing.py
 
 The blocked algorithm (after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM
@@ -42,6 +43,7 @@ from graphc.backends.llvm.kernels.microkernel import Blocking, blocking, tiles
 from graphc.backends.llvm.kernels.packing import add_lines, copy_x, copy_y
 from graphc.backends.llvm.kernels.product import Product, Run, canonical
 from graphc.backends.llvm.kernels.row_product import row_product_kernel, suits_row_product
+from graphc.backends.llvm.kernels.small_product import small_product_kernel, suits_small_product
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
 from graphc.ir.dims import Size
@@ -95,6 +97,8 @@ def _product_kernel(product: Product, machine: Target) -> Kernel:
         return row_product_kernel(product, machine)
     if suits_dots(product, machine):
         return dots_kernel(product, machine)
+    if suits_small_product(product, machine):
+        return small_product_kernel(product, machine)
     shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
     return blocked_kernel(product, shape, machine)
 
@@ -121,6 +125,8 @@ def finished_kernel(product: Product, body: Graph, target: Target | None = None)
     is_plain = not product.axes and not product.swapped and product.dtype.kind == "f"
     if not is_plain or suits_row_product(product) or suits_dots(product, machine) or _may_be_few(product):
         return None
+    if suits_small_product(product, machine):
+        return small_product_kernel(product, machine, body)
     shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
     if not isinstance(product.k, int) or product.k > shape.depth:
         return None

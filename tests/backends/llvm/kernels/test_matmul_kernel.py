@@ -334,7 +334,7 @@ def _wrong(monkeypatch, m, k, n, transpose_x=False, transpose_y=False):
 def test_a_ragged_edge_that_is_cut_short_is_caught(monkeypatch):
     right = packing.mask_below
     monkeypatch.setattr(packing, "mask_below", lambda b, count, *rest: right(b, b.sub(count, 1), *rest))
-    _wrong(monkeypatch, 13, 20, 37)
+    _wrong(monkeypatch, 113, 20, 37)
 
 
 def test_a_transpose_that_mixes_up_lanes_is_caught(monkeypatch):
