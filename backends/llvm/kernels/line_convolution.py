@@ -224,7 +224,7 @@ class _Body:
                 self._tile(function, begin, block, place, alike[0].rows, left, fresh)
 
     def _taps_inside(self, place: Value, first: Value) -> tuple[Value, Value]:
-        """Which of a block's lines of the window lie inside the image, line 0 being at this place: low <= line < high."""
+        """Which of a block's lines of the window lie inside the image, line 0 being at `place`: low <= line < high."""
         b, step = self.b, self.work.tap_steps[1]
         low = b.sdiv(b.add(b.intrinsic("smax", b.sub(b.i64(0), place), 0), step - 1), step)
         room = b.sub(b.sub(b.param("source1"), 1), place)
@@ -278,12 +278,10 @@ def _line_tile(shape: Blocking, known: Known, rows: int, parts: tuple[Part, ...]
             met = slice(part.low * shape.vectors, part.high * shape.vectors)
             sums[met] = _met(b, shape, known, part, channels, place, b.offset(panel, part.tap * tap_lines), sums[met])
         line.next(b.offset(start, line_step), b.offset(panel, known.taps * tap_lines), *sums)
-    sums = line.results[2:]
-    places = [j * shape.lanes * shape.bytes for j in range(shape.vectors)]
     for row in range(rows):
-        for j, place in enumerate(places):
-            before = b.load(shape.vector, b.offset(base, place))
-            b.store(b.fadd(sums[row * shape.vectors + j], before), b.offset(c, place))
+        for j, total in enumerate(line.results[2 + row * shape.vectors :][: shape.vectors]):
+            across = j * shape.lanes * shape.bytes
+            b.store(b.fadd(total, b.load(shape.vector, b.offset(base, across))), b.offset(c, across))
         c, base = b.offset(c, c_step), b.offset(base, base_step)
     return named_by_content(b)
 
@@ -296,15 +294,14 @@ def _met(
     pixel, tap_lines = known.row_step * known.pixel, known.depth * shape.panel_step
     taps, count = (1, b.i64(part.taps * known.depth)) if known.united else (part.taps, channels)
     with b.loop(0, taps, carried=[place, panel, *sums]) as tap:
-        with b.loop(0, count, carried=list(tap.carried)) as loop:
-            element, line, *sums = loop.carried
+        with b.loop(0, count, carried=list(tap.carried)) as channel:
+            element, line, *totals = channel.carried
             right = [b.load(shape.vector, b.offset(line, j * shape.lanes * shape.bytes)) for j in range(shape.vectors)]
             for row in range(part.high - part.low):
                 left = b.splat(b.load(shape.element, b.offset(element, row * pixel)), shape.lanes)
-                for j, weight in enumerate(right):
-                    number = row * shape.vectors + j
-                    sums[number] = b.fma(left, weight, sums[number])
-            loop.next(b.offset(element, shape.bytes), b.offset(line, shape.panel_step), *sums)
+                for number, weight in enumerate(right, row * shape.vectors):
+                    totals[number] = b.fma(left, weight, totals[number])
+            channel.next(b.offset(element, shape.bytes), b.offset(line, shape.panel_step), *totals)
         place, panel, *_ = tap.carried
-        tap.next(b.offset(place, known.tap_step * known.pixel), b.offset(panel, tap_lines), *loop.results[2:])
+        tap.next(b.offset(place, known.tap_step * known.pixel), b.offset(panel, tap_lines), *channel.results[2:])
     return list(tap.results[2:])
