@@ -128,7 +128,7 @@ def _parts(place: int, rows: int, source: int, taps: int, row_step: int, tap_ste
 
 
 def line_kernel(work: Correlation, shape: Blocking, known: Known, target: Target) -> Kernel:
-    """The kernel `(source, packed, result, sizes...)`; a turn is some lines of one group."""
+    """The kernel `(source, packed, result, sizes...)`; a turn is one panel of some lines of one group."""
     b = Builder(
         "convolve_lines",
         [("source", "ptr"), ("packed", "ptr"), ("result", "ptr"),
@@ -141,9 +141,10 @@ def line_kernel(work: Correlation, shape: Blocking, known: Known, target: Target
     count = dims.product([work.batch, *work.result[:-1]])
     with b.loop(b.param("low"), b.param("high")) as turn:
         body.turn(turn.index, lines)
-    weight = lines * length * (work.width + 6) * (panel_lines(work) + 1) * 5 // (2 * shape.lanes)
-    split = Split((work.groups, dims.floordiv(count + lines - 1, lines)), 1, weight)
-    return Kernel(b, (*work.sizes, panels(work, shape)), helpers=body.helpers, split=split, is_product=True)
+    across = panels(work, shape)
+    weight = lines * length * (shape.columns + 6) * (panel_lines(work) + 1) * 5 // (2 * shape.lanes)
+    split = Split((work.groups, dims.floordiv(count + lines - 1, lines), across), 1, weight)
+    return Kernel(b, (*work.sizes, across), helpers=body.helpers, split=split, is_product=True)
 
 
 class _Body:
@@ -168,30 +169,29 @@ class _Body:
             self.lines = b.mul(b.mul(b.param("batch"), b.param("result0")), b.param("result1"))
 
     def turn(self, number: Value, lines: int) -> None:
-        """Some lines of one group: each block of taps and channels, and each panel."""
+        """One panel of some lines of one group: each block of taps and channels."""
         b, shape, known = self.b, self.shape, self.known
         turns = b.udiv(b.add(self.lines, lines - 1), lines)
-        group, first = b.udiv(number, turns), b.mul(b.urem(number, turns), lines)
+        panel, rest = b.urem(number, b.param("panels")), b.udiv(number, b.param("panels"))
+        group, first = b.udiv(rest, turns), b.mul(b.urem(rest, turns), lines)
         last = b.intrinsic("smin", b.add(first, lines), self.lines)
+        column = b.mul(panel, shape.columns)
+        self.left = b.sub(self.width, column)
         self.source = b.offset(b.param("source"), b.mul(group, known.depth * shape.bytes))
-        self.result = b.offset(b.param("result"), b.mul(group, b.mul(self.width, shape.bytes)))
-        packed = b.offset(b.param("packed"), b.mul(b.mul(group, b.param("panels")), self.panel_bytes))
+        self.result = b.offset(b.param("result"), b.mul(b.add(b.mul(group, self.width), column), shape.bytes))
+        number = b.add(b.mul(group, b.param("panels")), panel)
+        self.panel = b.offset(b.param("packed"), b.mul(number, self.panel_bytes))
         with (
             b.loop(0, self.axes[0].taps) as slab,
             b.loop(0, self.axes[1].taps, known.at_once) as tap,
             b.loop(0, b.i64(known.depth), known.chunk) as channel,
-            b.loop(0, b.param("panels"), carried=[packed]) as panel,
+            b.loop(first, last) as line,
         ):
             fresh = b.icmp("eq", b.or_(b.or_(slab.index, tap.index), channel.index), 0)
-            with b.loop(first, last) as line:
-                column = b.mul(panel.index, shape.columns)
-                self._line(line.index, (slab.index, tap.index), channel.index, panel.carried[0], column, fresh)
-            panel.next(b.offset(panel.carried[0], self.panel_bytes))
+            self._line(line.index, (slab.index, tap.index), channel.index, fresh)
 
-    def _line(
-        self, line: Value, taps: tuple[Value, Value], channel: Value, panel: Value, column: Value, fresh: Value
-    ) -> None:
-        """What a block adds to a panel of one line."""
+    def _line(self, line: Value, taps: tuple[Value, Value], channel: Value, fresh: Value) -> None:
+        """What a block adds to a line."""
         b, shape, known = self.b, self.shape, self.known
         slab, row = b.udiv(line, b.param("result1")), b.urem(line, b.param("result1"))
         image, depth = b.udiv(slab, b.param("result0")), b.urem(slab, b.param("result0"))
@@ -207,21 +207,19 @@ class _Body:
         at = b.mul(b.add(b.mul(at, b.param("source2")), self.axes[2].first), known.pixel)
         source = b.offset(self.source, b.add(at, b.mul(channel, shape.bytes)))
         lines = b.mul(b.add(b.mul(taps[0], self.axes[1].taps), low), self.tap_line)
-        weights = b.offset(panel, b.add(lines, b.mul(channel, shape.panel_step)))
+        weights = b.offset(self.panel, b.add(lines, b.mul(channel, shape.panel_step)))
         target = b.offset(self.result, b.mul(b.mul(line, b.param("result2")), self.step))
-        target = b.offset(target, b.mul(column, shape.bytes))
         channels = b.intrinsic("smin", b.sub(b.i64(known.depth), channel), known.chunk)
         block = (
             weights, b.sub(high, low), b.mul(b.param("source2"), known.pixel * self.work.tap_steps[1]), channels
         )  # fmt: skip
-        left = b.sub(self.width, column)
         for function, tiles in itertools.groupby(zip(self.tiles, known.tiles), key=lambda pair: pair[0].name):
             alike = [tile for _, tile in tiles]
             with b.loop(0, len(alike)) as loop:
                 first = b.add(b.mul(loop.index, alike[0].rows), alike[0].first)
                 begin = b.offset(source, b.mul(first, known.row_step * known.pixel))
                 place = b.offset(target, b.mul(first, self.step))
-                self._tile(function, begin, block, place, alike[0].rows, left, fresh)
+                self._tile(function, begin, block, place, alike[0].rows, fresh)
 
     def _taps_inside(self, place: Value, first: Value) -> tuple[Value, Value]:
         """Which of a block's lines of the window lie inside the image, line 0 being at `place`: low <= line < high."""
@@ -234,9 +232,8 @@ class _Body:
         return low, b.intrinsic("smax", low, high)
 
     def _tile(
-        self, function: str, source: Value, block: tuple[Value, ...], place: Value, rows: int, left: Value,
-        fresh: Value,
-    ) -> None:  # fmt: skip
+        self, function: str, source: Value, block: tuple[Value, ...], place: Value, rows: int, fresh: Value
+    ) -> None:
         """One tile; where the channels end inside it, by way of a whole one beside."""
         b, shape = self.b, self.shape
         zeros = (self.zeros, b.i64(0))
@@ -244,13 +241,13 @@ class _Body:
         if self.is_whole:
             b.call("void", function, source, *block, place, self.step, *base)
             return
-        ragged = b.icmp("slt", left, shape.columns)
+        ragged = b.icmp("slt", self.left, shape.columns)
         beside = (self.edge, b.i64(shape.panel_step))
         tile = tuple(b.select(ragged, x, y) for x, y in zip(beside, (place, self.step)))
         tile_base = tuple(b.select(ragged, x, y) for x, y in zip(zeros, base))
         b.call("void", function, source, *block, *tile, *tile_base)
         with b.if_(ragged, likely=False):
-            b.call("void", self.add_lines.name, self.edge, place, self.step, *base, b.i64(rows), left)
+            b.call("void", self.add_lines.name, self.edge, place, self.step, *base, b.i64(rows), self.left)
 
 
 @remembered
