@@ -18,6 +18,7 @@ channel after channel, in ascending order; neither tiles nor threads change a bi
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -34,6 +35,10 @@ from graphc.ir import dims
 _TURN = 48
 #: A tile has up to so many parts: each is a loop of its own.
 _PARTS = 8
+#: Products that fill the pipeline: tiles of fewer rows wait for their own sums, and for weights.
+_LEAST = 10
+#: Addresses so far apart share one set of the first-level cache, which holds so many lines beside the weights.
+_ALIAS_BYTES, _WAYS = 4096, 7
 
 
 class Part(NamedTuple):
@@ -79,7 +84,7 @@ class Known(NamedTuple):
 
 
 def known_lines(work: Correlation, shape: Blocking, target: Target) -> Known | None:
-    """The tiles and blocks of a convolution; None if its lines are not known, or too short for good tiles."""
+    """The tiles and blocks of a convolution; None if its lines are not known, or make no good tiles."""
     length, source, taps, before, depth = (
         work.result[-1], work.source[-1], work.window[-1], work.before[-1], work.depth
     )  # fmt: skip
@@ -91,16 +96,19 @@ def known_lines(work: Correlation, shape: Blocking, target: Target) -> Known | N
     row_step, tap_step = work.row_steps[-1], work.tap_steps[-1]
     first = before - (taps - 1) * tap_step if work.transposed else -before
     most = max(1, (target.vector_registers - 4) // shape.vectors)
+    least = min(_LEAST, most * shape.vectors // 2)
+    pixel = depth * work.groups * shape.bytes
     tiles = []
     for start, rows in _stretches(length, most):
         place = start * row_step + first
         parts = _parts(place, rows, source, taps, row_step, tap_step)
-        if 2 * rows < shape.rows or len(parts) > _PARTS:
+        crowded = rows * math.gcd(row_step * pixel, _ALIAS_BYTES) > _WAYS * _ALIAS_BYTES
+        if rows * shape.vectors < least or len(parts) > _PARTS or crowded:
             return None
         tiles.append(LineTile(start, rows, parts))
     blocks = max(1, taps * depth // shape.depth)  # of the channels, where a line of the window is too much for one
     return Known(
-        tuple(tiles), depth, depth * work.groups * shape.bytes, row_step, tap_step, taps,
+        tuple(tiles), depth, pixel, row_step, tap_step, taps,
         -(-depth // blocks), max(1, shape.depth // (taps * depth)), tap_step == 1 and work.groups == 1 and blocks == 1,
     )  # fmt: skip
 

@@ -132,6 +132,19 @@ def test_convolutions_by_lines(case, unit, dtype):
     convolve(case, dtype, unit)
 
 
+def test_lines_that_are_too_short_or_lie_in_one_set_of_the_cache():
+    def known(image, weights):
+        attrs = windows((1, 1), (0, 0), (0, 0), (1, 1)) | {"groups": 1}
+        x, w = placeholders([np.zeros(image, np.float32), np.zeros(weights, np.float32)], False)
+        work = correlation.correlation_of(apply(OPS["conv"], x, w, **attrs))
+        target = replace(HOST, vector_bits=512, vector_registers=32)
+        return line_convolution.known_lines(work, convolution_product.product_blocking(work, target), target)
+
+    assert [tile.rows for tile in known((1, 28, 28, 64), (64, 64, 3, 3)).tiles] == [13, 13]
+    assert known((1, 28, 28, 1024), (64, 1024, 1, 1)) is None
+    assert known((1, 5, 5, 64), (64, 64, 3, 3)) is None
+
+
 def test_convolutions_of_symbolic_extents():
     for image, weights, attrs in CASES[:2]:
         rng = np.random.default_rng(12)
