@@ -37,6 +37,8 @@ from graphc.ir.types import TensorType
 #: Blocks of lines, at most; fewer where their partial results would take more than _PARTIAL_BYTES.
 _BLOCKS = 8
 _PARTIAL_BYTES = 4 << 20
+#: Channels of x that are brought into the order of the op at once: what is written stays in the first-level cache.
+_CHANNELS = 8
 
 _NAMES = (
     "batch", *(f"{what}{axis}" for what in ("source", "count", "window", "before") for axis in range(AXES)),
@@ -347,7 +349,7 @@ def _outer_tile(shape: Blocking, rows: int, target: Target, ragged: bool, paired
 
 
 def _adding_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
-    """The kernel `(partial, w, sizes...)`: the blocks added, as `w[out][in][tap]`; a turn is one tap and panel."""
+    """The kernel `(partial, w, sizes...)`: the blocks added, as `w[out][in][tap]`; a turn is part of a panel."""
     b = Builder(
         "add_blocks",
         [("partial", "ptr"), ("w", "ptr"), *((name, "i64") for name in (*_NAMES, "low", "high"))],
@@ -355,32 +357,39 @@ def _adding_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
     )
     depth, width = b.param("depth"), b.param("width")
     taps = b.mul(b.mul(b.param("window0"), b.param("window1")), b.param("window2"))
-    tile_bytes = b.mul(depth, shape.panel_step)
-    block_bytes = b.mul(b.mul(b.mul(b.param("panels"), work.groups), taps), tile_bytes)
+    panel_bytes = b.mul(b.mul(taps, depth), shape.panel_step)
+    block_bytes = b.mul(b.mul(b.param("panels"), work.groups), panel_bytes)
+    chunks = b.udiv(b.add(depth, _CHANNELS - 1), _CHANNELS)
     line = b.alloca(shape.vector, shape.vectors)
     places = [j * shape.lanes * shape.bytes for j in range(shape.vectors)]
     with b.loop(b.param("low"), b.param("high")) as turn:
-        tap, rest = b.urem(turn.index, taps), b.udiv(turn.index, taps)
-        panel, group = b.urem(rest, b.param("panels")), b.udiv(rest, b.param("panels"))
+        first, number = b.mul(b.urem(turn.index, chunks), _CHANNELS), b.udiv(turn.index, chunks)
+        panel, group = b.urem(number, b.param("panels")), b.udiv(number, b.param("panels"))
         column = b.mul(panel, shape.columns)
         across = b.intrinsic("smin", b.sub(width, column), shape.columns)
-        corner = b.add(b.mul(b.mul(b.add(b.mul(group, width), column), depth), taps), tap)
-        source = b.offset(b.param("partial"), b.mul(turn.index, tile_bytes))
+        corner = b.mul(b.add(b.mul(b.add(b.mul(group, width), column), depth), first), taps)
+        source = b.offset(b.param("partial"), b.add(b.mul(number, panel_bytes), b.mul(first, shape.panel_step)))
         target_ = b.gep(b.param("w"), corner, shape.element)
-        with b.loop(0, depth, carried=[source, target_]) as channel:
-            start, place = channel.carried
-            zeros = [b.const(shape.vector, 0)] * shape.vectors
-            with b.loop(0, b.param("blocks"), carried=[start, *zeros]) as block:
-                at, *sums = block.carried
-                sums = [b.fadd(s, b.load(shape.vector, b.offset(at, offset)), EXACT) for s, offset in zip(sums, places)]
-                block.next(b.offset(at, block_bytes), *sums)
-            for value, offset in zip(block.results[1:], places):
-                b.store(value, b.offset(line, offset))
-            with b.loop(0, across, carried=[place]) as lane:
-                b.store(b.load(shape.element, b.gep(line, lane.index, shape.element)), lane.carried[0])
-                lane.next(b.gep(lane.carried[0], b.mul(depth, taps), shape.element))
-            channel.next(b.offset(start, shape.panel_step), b.gep(place, taps, shape.element))
-    split = Split((work.groups, work.panels(shape), work.taps), 1, work.depth * shape.columns * 20)
+        few = b.intrinsic("smin", b.sub(depth, first), _CHANNELS)
+        tap_bytes = b.mul(depth, shape.panel_step)
+        with b.loop(0, taps, carried=[source, target_]) as tap:
+            with b.loop(0, few, carried=list(tap.carried)) as channel:
+                start, place = channel.carried
+                zeros = [b.const(shape.vector, 0)] * shape.vectors
+                with b.loop(0, b.param("blocks"), carried=[start, *zeros]) as block:
+                    at, *sums = block.carried
+                    added = [b.load(shape.vector, b.offset(at, offset)) for offset in places]
+                    sums = [b.fadd(total, x, EXACT) for total, x in zip(sums, added)]
+                    block.next(b.offset(at, block_bytes), *sums)
+                for value, offset in zip(block.results[1:], places):
+                    b.store(value, b.offset(line, offset))
+                with b.loop(0, across, carried=[place]) as lane:
+                    b.store(b.load(shape.element, b.gep(line, lane.index, shape.element)), lane.carried[0])
+                    lane.next(b.gep(lane.carried[0], b.mul(depth, taps), shape.element))
+                channel.next(b.offset(start, shape.panel_step), b.gep(place, taps, shape.element))
+            tap.next(b.offset(tap.carried[0], tap_bytes), b.gep(tap.carried[1], 1, shape.element))
+    turns = (work.groups, work.panels(shape), dims.floordiv(work.depth + _CHANNELS - 1, _CHANNELS))
+    split = Split(turns, 1, work.taps * (_CHANNELS * shape.columns * 20))
     return Kernel(b, work.sizes(shape), split=split)
 
 

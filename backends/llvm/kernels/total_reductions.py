@@ -110,9 +110,7 @@ def _column_elements(kept: int) -> int:
     return FEW_COLUMN_ELEMENTS if kept <= FEW_COLUMNS else COLUMN_ELEMENTS
 
 
-def _finish(
-    body: Graph, partials: dict[Tensor, Tensor], direct: tuple[int, ...]
-) -> tuple[Graph, tuple[int, ...]]:
+def _finish(body: Graph, partials: dict[Tensor, Tensor], direct: tuple[int, ...]) -> tuple[Graph, tuple[int, ...]]:
     """The rest of the body, with partial results in place of what its reductions fold."""
 
     def rewrite(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
