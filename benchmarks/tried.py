@@ -73,8 +73,8 @@ TRIED: Mapping[str, str] = {
         " lanes"
     ),
     "SGD step of a CNN on 32x32, batch 32": (
-        "at about 80 % of the peak of multiply-adds, where the bar needs all of it: the five large products of"
-        " convolutions run at 96 %. Left are biases, activations and pools between them, at the bandwidth of the caches,"
+        "at about 80 % of the peak of multiply-adds, where the bar needs all of it: the three large convolutions run"
+        " at 96 %. Left are biases, activations and pools between them, at the bandwidth of the caches,"
         " and the dense layer of 100 columns"
     ),
     **dict.fromkeys(_CONVOLUTIONS, _CONVOLUTION),
