@@ -51,6 +51,8 @@ class _Planner:
         self.counts: dict[str, int] = {}
         self.kernels = KernelsAlike()
         self.order = _Order(())
+        #: Results of the tensor that is being placed which an earlier step of it makes.
+        self.early: dict[Tensor, Buffer] = {}
         if inside is not None:
             self.counts, self.found.buffers, self.kernels = inside.counts, inside.found.buffers, inside.kernels
         self.finished = finished_products(graph, self.users, self._factors, self.kernels)
@@ -109,13 +111,15 @@ class _Planner:
         if tensor.op.name in ("scan", "while_loop", "cond"):
             self._add_nested(tensor)
             return
+        self.early = {}
         kernel, body, operands = self._kernel(tensor)
         types = tensor.type.items if isinstance(tensor.type, TupleType) else (tensor.type,)
         # A body may give one tensor as several results; it is computed and stored once.
         keys = tensor.attrs["body"].outputs if tensor.op.name == "fused" else range(len(types))
         made = dict(zip(keys, types))
-        buffers = {key: self._buffer(type_, "arena", tensor.hint or "") for key, type_ in made.items()}
-        results = list(buffers.values())
+        label = tensor.hint or ""
+        late = {key: self._buffer(type_, "arena", label) for key, type_ in made.items() if key not in self.early}
+        buffers, results = {**self.early, **late}, list(late.values())
         if isinstance(tensor.type, TupleType):
             self.items[tensor] = [buffers[key] for key in keys]
         else:
@@ -196,7 +200,9 @@ class _Planner:
         if steps is None:
             return self.kernels.nest(body), body, operands
         partials = [self._buffer(type_, "arena", "partial") for type_ in steps.partials]
-        self.found.steps.append(Step(tensor, operands, partials, steps.part, body))
+        direct = [body.outputs[number] for number in steps.direct]
+        self.early = {t: self._buffer(t.tensor_type, "arena", tensor.hint or "") for t in direct}
+        self.found.steps.append(Step(tensor, operands, [*partials, *self.early.values()], steps.part, body))
         return self.kernels.nest(steps.finish), steps.finish, [*(operands[i] for i in steps.operands), *partials]
 
     # ---- results and updates -----------------------------------------------------------------------------

@@ -7,7 +7,8 @@ For each tap, the elements of x that it meets times those of y, channel by chann
         for each tile of x's channels      one x    | acc    | acc    |   while its pixels go by; both images are
           for each line, for each pixel    each row +--------+--------+   read where they lie, pixel after pixel
 
-Only pixels whose tap lies inside x are visited, so there is no padding to multiply. The lines of all images fall
+Of few channels, all taps of a line of the window are one tile, as they lie together in x. Only pixels whose tap lies
+inside x are visited, so there is no padding to multiply. The lines of all images fall
 into a few blocks of the same size, whose sums are partial results, so that threads can share even a product of few
 weights; a second kernel adds the blocks in order and brings the weights into the order of the op.
 
@@ -36,6 +37,8 @@ from graphc.ir.types import TensorType
 #: Blocks of lines, at most; fewer where their partial results would take more than _PARTIAL_BYTES.
 _BLOCKS = 8
 _PARTIAL_BYTES = 4 << 20
+#: Channels of x that are brought into the order of the op at once: what is written stays in the first-level cache.
+_CHANNELS = 8
 
 _NAMES = (
     "batch", *(f"{what}{axis}" for what in ("source", "count", "window", "before") for axis in range(AXES)),
@@ -58,6 +61,7 @@ class Weighing:
         width: channels of y in each group.
         paired: each channel of y goes with its own one of x (a depthwise convolution); `width` counts both then, and
             `groups` and `depth` are 1.
+        run: how many taps, along the last axis, are done at once: all of a line of the window, or 1.
     """
 
     dtype: np.dtype
@@ -72,6 +76,7 @@ class Weighing:
     depth: Size
     width: Size
     paired: bool = False
+    run: int = 1
 
     @property
     def taps(self) -> Size:
@@ -132,6 +137,11 @@ def build_conv_weights(tensor: Tensor, target: Target | None = None) -> tuple[St
         work = replace(work, groups=1, width=groups, paired=True)
     target = target or host_target()
     shape = blocking(work.dtype, target, work.depth, work.width, by_column=False)
+    run = work.window[-1]
+    if isinstance(run, int) and isinstance(work.depth, int) and groups == 1 and work.dilation[-1] == 1:
+        united = blocking(work.dtype, target, run * work.depth, work.width, by_column=False)
+        if run > 1 and 0 < run * work.depth <= united.rows:
+            work, shape = replace(work, run=run), united
     return (
         Stage(_weighing_kernel(work, shape, target), (0, 1), work.partial_type(shape)),
         Stage(_adding_kernel(work, shape, target), (2,), tensor.tensor_type),
@@ -142,7 +152,7 @@ def build_conv_weights(tensor: Tensor, target: Target | None = None) -> tuple[St
 
 
 def _weighing_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
-    """The kernel `(x, y, partial, sizes...)`; a turn is one tap and panel of one block of lines."""
+    """The kernel `(x, y, partial, sizes...)`; a turn is one run of taps and panel of one block of lines."""
     b = Builder(
         "weigh",
         [("x", "ptr"), ("y", "ptr"), ("partial", "ptr"), *((name, "i64") for name in (*_NAMES, "low", "high"))],
@@ -152,8 +162,8 @@ def _weighing_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
     with b.loop(b.param("low"), b.param("high")) as turn:
         body.turn(turn.index)
     pixels = dims.floordiv(work.lines, _BLOCKS) * work.counts[-1] + 1
-    weight = pixels * (work.depth + 4) * shape.columns * 5 // (2 * shape.lanes)
-    split = Split((work.blocks, work.groups, work.panels(shape), work.taps), 1, weight)
+    weight = pixels * (work.run * work.depth + 4) * shape.columns * 5 // (2 * shape.lanes)
+    split = Split((work.blocks, work.groups, work.panels(shape), dims.floordiv(work.taps, work.run)), 1, weight)
     return Kernel(b, work.sizes(shape), helpers=body.helpers, split=split, is_product=True)
 
 
@@ -163,7 +173,7 @@ class _Body:
     def __init__(self, b: Builder, work: Weighing, shape: Blocking, target: Target) -> None:
         self.b, self.work, self.shape = b, work, shape
         even = isinstance(work.width, int) and work.width % shape.columns == 0
-        groups = shape.row_groups(work.depth)
+        groups = sorted({*shape.row_groups(work.run * work.depth), *shape.row_groups(work.depth)}, reverse=True)
         self.whole = {rows: _outer_tile(shape, rows, target, False, work.paired) for rows in groups}
         self.ragged = self.whole
         if not even:
@@ -173,16 +183,18 @@ class _Body:
         with b.at(b.entry):
             self.pixel_y = b.mul(b.param("width"), work.groups * shape.bytes)
             self.pixel_x = self.pixel_y if work.paired else b.mul(b.param("depth"), work.groups * shape.bytes)
-            self.taps = b.mul(b.mul(b.param("window0"), b.param("window1")), b.param("window2"))
+            self.runs = b.mul(b.param("window0"), b.param("window1"))
+            if work.run == 1:
+                self.runs = b.mul(self.runs, b.param("window2"))
             self.line_count = b.mul(b.mul(b.param("batch"), b.param("count0")), b.param("count1"))
             blocks = b.intrinsic("smax", b.param("blocks"), 1)
             self.block_lines = b.udiv(b.add(self.line_count, b.sub(blocks, 1)), blocks)
-            self.tile_bytes = b.mul(b.param("depth"), shape.panel_step)
+            self.tile_bytes = b.mul(b.param("depth"), work.run * shape.panel_step)
 
     def turn(self, number: Value) -> None:
-        """One tap and panel of one group and block."""
+        """One run of taps and panel of one group and block."""
         b, shape = self.b, self.shape
-        tap, rest = b.urem(number, self.taps), b.udiv(number, self.taps)
+        tap, rest = b.mul(b.urem(number, self.runs), self.work.run), b.udiv(number, self.runs)
         panel, rest = b.urem(rest, b.param("panels")), b.udiv(rest, b.param("panels"))
         group, block = b.urem(rest, self.work.groups), b.udiv(rest, self.work.groups)
         self.sums = b.offset(b.param("partial"), b.mul(number, self.tile_bytes))
@@ -197,21 +209,37 @@ class _Body:
         entries = (
             b.udiv(pair, b.param("window1")), b.urem(pair, b.param("window1")), b.urem(tap, b.param("window2"))
         )  # fmt: skip
-        # Where tap `entries` of window 0 lies, along each axis.
+        # Where tap `entries` of window 0 lies, along each axis; the others of the run follow it.
         self.shifts = [
             b.sub(b.mul(entry, d), b.param(f"before{i}"))
             for i, (entry, d) in enumerate(zip(entries, self.work.dilation))
         ]
-        self.ranges = [self._windows_inside(axis) for axis in range(AXES)]
+        self.ranges = [self._windows_inside(axis) for axis in range(AXES - 1)]
+        self.stretches = self._stretches()
         start = b.mul(block, self.block_lines)
         self._lines(start, b.intrinsic("smin", b.add(start, self.block_lines), self.line_count))
 
-    def _windows_inside(self, axis: int) -> tuple[Value, Value]:
-        """The windows of which the tap lies inside x: low <= window < high."""
+    def _stretches(self) -> list[tuple[int, int, Value, Value]]:
+        """First tap, number of taps, first window and end of what is done at once of a line.
+
+        The windows of which the whole run lies inside x, and before and behind them those of each tap alone.
+        """
+        b, run = self.b, self.work.run
+        ranges = [self._windows_inside(AXES - 1, tap) for tap in range(run)]
+        low = ranges[0][0]
+        high = b.intrinsic("smax", low, ranges[-1][1])
+        found = [(0, run, low, high)]
+        found += [(tap, 1, first, b.intrinsic("smin", end, low)) for tap, (first, end) in enumerate(ranges) if tap > 0]
+        found += [(tap, 1, b.intrinsic("smax", first, high), end) for tap, (first, end) in enumerate(ranges[:-1])]
+        return found
+
+    def _windows_inside(self, axis: int, tap: int = 0) -> tuple[Value, Value]:
+        """The windows of which the tap, or one so much further, lies inside x: low <= window < high."""
         b, stride = self.b, self.work.strides[axis]
-        short = b.sub(b.i64(0), self.shifts[axis])
+        shift = b.add(self.shifts[axis], tap)
+        short = b.sub(b.i64(0), shift)
         low = b.sdiv(b.add(b.intrinsic("smax", short, 0), stride - 1), stride)
-        room = b.sub(b.sub(b.param(f"source{axis}"), 1), self.shifts[axis])
+        room = b.sub(b.sub(b.param(f"source{axis}"), 1), shift)
         high = b.select(b.icmp("slt", room, 0), b.i64(0), b.add(b.sdiv(room, stride), 1))
         return low, b.intrinsic("smin", high, b.param(f"count{axis}"))
 
@@ -229,21 +257,25 @@ class _Body:
             inside = b.and_(
                 b.icmp("sge", depth, self.ranges[0][0]), b.icmp("slt", depth, self.ranges[0][1])
             )
-            pixels = b.sub(self.ranges[2][1], self.ranges[2][0])
-            some = b.and_(b.icmp("slt", low, high), b.icmp("sgt", pixels, 0))
-            with b.if_(b.and_(inside, some)):
-                self._stretch(image, (depth, low, self.ranges[2][0]), b.sub(high, low), pixels)
+            with b.if_(b.and_(inside, b.icmp("slt", low, high))):
+                for tap, taps, start_, end in self.stretches:
+                    with b.if_(b.icmp("slt", start_, end)):
+                        lines, pixels = b.sub(high, low), b.sub(end, start_)
+                        self._stretch(image, (depth, low, start_), lines, pixels, tap, taps)
             loop.next(b.add(line, b.sub(last, first)))
 
-    def _stretch(self, image: Value, windows: tuple[Value, ...], lines: Value, pixels: Value) -> None:
-        """Some lines of one plane: for each tile of x's channels, all their pixels."""
+    def _stretch(
+        self, image: Value, windows: tuple[Value, ...], lines: Value, pixels: Value, tap: int, taps: int
+    ) -> None:
+        """Some lines of one plane, and some taps: for each tile of x's channels, all their pixels."""
         b, work, shape = self.b, self.work, self.shape
         place, other = image, image
         for axis, window in enumerate(windows):
             at = b.add(b.mul(window, work.strides[axis]), self.shifts[axis])
             place = b.add(b.mul(place, b.param(f"source{axis}")), at)
             other = b.add(b.mul(other, b.param(f"count{axis}")), window)
-        x = b.offset(self.x, b.mul(place, self.pixel_x))
+        x = b.offset(self.x, b.mul(b.add(place, tap), self.pixel_x))
+        sums = b.offset(self.sums, b.mul(b.param("depth"), tap * shape.panel_step))
         y = b.offset(self.y, b.mul(other, self.pixel_y))
         steps = (
             b.mul(self.pixel_x, work.strides[2]),
@@ -254,7 +286,7 @@ class _Body:
         is_whole = b.icmp("eq", self.across, shape.columns)
         with b.forever([b.i64(0)]) as loop:
             (row,) = loop.carried
-            rest = b.sub(b.param("depth"), row)
+            rest = b.sub(b.mul(b.param("depth"), taps), row)
             loop.exit_if(b.icmp("sle", rest, 0))
             options = [(b.i64(rows), self._function(rows, is_whole)) for rows in self.whole]
             rows, function = options[-1]
@@ -263,7 +295,7 @@ class _Body:
                 rows, function = b.select(enough, more, rows), b.select(enough, larger, function)
             b.call_pointer(
                 "void", function, b.offset(x, b.mul(row, shape.bytes)), y, *steps, lines, pixels,
-                b.offset(self.sums, b.mul(row, shape.panel_step)), self.across,
+                b.offset(sums, b.mul(row, shape.panel_step)), self.across,
             )  # fmt: skip
             loop.next(b.add(row, rows))
 
@@ -317,7 +349,7 @@ def _outer_tile(shape: Blocking, rows: int, target: Target, ragged: bool, paired
 
 
 def _adding_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
-    """The kernel `(partial, w, sizes...)`: the blocks added, as `w[out][in][tap]`; a turn is one tap and panel."""
+    """The kernel `(partial, w, sizes...)`: the blocks added, as `w[out][in][tap]`; a turn is part of a panel."""
     b = Builder(
         "add_blocks",
         [("partial", "ptr"), ("w", "ptr"), *((name, "i64") for name in (*_NAMES, "low", "high"))],
@@ -325,32 +357,39 @@ def _adding_kernel(work: Weighing, shape: Blocking, target: Target) -> Kernel:
     )
     depth, width = b.param("depth"), b.param("width")
     taps = b.mul(b.mul(b.param("window0"), b.param("window1")), b.param("window2"))
-    tile_bytes = b.mul(depth, shape.panel_step)
-    block_bytes = b.mul(b.mul(b.mul(b.param("panels"), work.groups), taps), tile_bytes)
+    panel_bytes = b.mul(b.mul(taps, depth), shape.panel_step)
+    block_bytes = b.mul(b.mul(b.param("panels"), work.groups), panel_bytes)
+    chunks = b.udiv(b.add(depth, _CHANNELS - 1), _CHANNELS)
     line = b.alloca(shape.vector, shape.vectors)
     places = [j * shape.lanes * shape.bytes for j in range(shape.vectors)]
     with b.loop(b.param("low"), b.param("high")) as turn:
-        tap, rest = b.urem(turn.index, taps), b.udiv(turn.index, taps)
-        panel, group = b.urem(rest, b.param("panels")), b.udiv(rest, b.param("panels"))
+        first, number = b.mul(b.urem(turn.index, chunks), _CHANNELS), b.udiv(turn.index, chunks)
+        panel, group = b.urem(number, b.param("panels")), b.udiv(number, b.param("panels"))
         column = b.mul(panel, shape.columns)
         across = b.intrinsic("smin", b.sub(width, column), shape.columns)
-        corner = b.add(b.mul(b.mul(b.add(b.mul(group, width), column), depth), taps), tap)
-        source = b.offset(b.param("partial"), b.mul(turn.index, tile_bytes))
+        corner = b.mul(b.add(b.mul(b.add(b.mul(group, width), column), depth), first), taps)
+        source = b.offset(b.param("partial"), b.add(b.mul(number, panel_bytes), b.mul(first, shape.panel_step)))
         target_ = b.gep(b.param("w"), corner, shape.element)
-        with b.loop(0, depth, carried=[source, target_]) as channel:
-            start, place = channel.carried
-            zeros = [b.const(shape.vector, 0)] * shape.vectors
-            with b.loop(0, b.param("blocks"), carried=[start, *zeros]) as block:
-                at, *sums = block.carried
-                sums = [b.fadd(s, b.load(shape.vector, b.offset(at, offset)), EXACT) for s, offset in zip(sums, places)]
-                block.next(b.offset(at, block_bytes), *sums)
-            for value, offset in zip(block.results[1:], places):
-                b.store(value, b.offset(line, offset))
-            with b.loop(0, across, carried=[place]) as lane:
-                b.store(b.load(shape.element, b.gep(line, lane.index, shape.element)), lane.carried[0])
-                lane.next(b.gep(lane.carried[0], b.mul(depth, taps), shape.element))
-            channel.next(b.offset(start, shape.panel_step), b.gep(place, taps, shape.element))
-    split = Split((work.groups, work.panels(shape), work.taps), 1, work.depth * shape.columns * 20)
+        few = b.intrinsic("smin", b.sub(depth, first), _CHANNELS)
+        tap_bytes = b.mul(depth, shape.panel_step)
+        with b.loop(0, taps, carried=[source, target_]) as tap:
+            with b.loop(0, few, carried=list(tap.carried)) as channel:
+                start, place = channel.carried
+                zeros = [b.const(shape.vector, 0)] * shape.vectors
+                with b.loop(0, b.param("blocks"), carried=[start, *zeros]) as block:
+                    at, *sums = block.carried
+                    added = [b.load(shape.vector, b.offset(at, offset)) for offset in places]
+                    sums = [b.fadd(total, x, EXACT) for total, x in zip(sums, added)]
+                    block.next(b.offset(at, block_bytes), *sums)
+                for value, offset in zip(block.results[1:], places):
+                    b.store(value, b.offset(line, offset))
+                with b.loop(0, across, carried=[place]) as lane:
+                    b.store(b.load(shape.element, b.gep(line, lane.index, shape.element)), lane.carried[0])
+                    lane.next(b.gep(lane.carried[0], b.mul(depth, taps), shape.element))
+                channel.next(b.offset(start, shape.panel_step), b.gep(place, taps, shape.element))
+            tap.next(b.offset(tap.carried[0], tap_bytes), b.gep(tap.carried[1], 1, shape.element))
+    turns = (work.groups, work.panels(shape), dims.floordiv(work.depth + _CHANNELS - 1, _CHANNELS))
+    split = Split(turns, 1, work.taps * (_CHANNELS * shape.columns * 20))
     return Kernel(b, work.sizes(shape), split=split)
 
 

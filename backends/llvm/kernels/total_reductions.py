@@ -7,7 +7,8 @@ A nest whose kept loops are few turns (or none: the sum of everything) has no lo
 its reduced loop is cut. Where a few elements are kept, those of a block are read once for each of them while
 the cache holds it. Long columns are cut too: threads that shared the columns would each read a piece of every row,
 which defeats the processor's fetching ahead. Both steps are loop nests: the second one that of an ordinary body,
-which reads the partial results in place of the reductions' operands.
+which reads the partial results in place of the reductions' operands. What else a nest of columns makes of its operands,
+element by element, the first step writes on its way.
 
 Invariant: blocks depend on extents only, so the order of combination, and with it each bit, is the same for
 any number of threads.
@@ -38,6 +39,8 @@ from graphc.ir.types import TensorType
 BLOCK_ELEMENTS = 1 << 16
 #: Elements of one block of columns, which are added to one row in the first-level cache; and the fewest blocks.
 COLUMN_ELEMENTS, FEWEST_BLOCKS = 1 << 17, 4
+#: Up to so many columns are no more than a few vectors, which leave threads nothing else to share: blocks are smaller.
+FEW_COLUMNS, FEW_COLUMN_ELEMENTS = 256, 1 << 15
 #: More kept elements than this fill vectors, and are threads' to share.
 MOST_KEPT = 16
 #: With at most so many ops a block is folded in twice as many lanes: their latency is what it waits for.
@@ -53,12 +56,14 @@ class TwoSteps:
     Attributes:
         part: the kernel that makes the partial results of the body's operands.
         partials: the types of the partial results, in order.
-        finish: a body of the operands that it needs, then the partial results; its results are the body's.
+        direct: which of the body's results `part` makes as well, after the partial ones.
+        finish: a body of the operands that it needs, then the partial results; its results are the others.
         operands: which of the body's operands `finish` needs.
     """
 
     part: Kernel
     partials: tuple[TensorType, ...]
+    direct: tuple[int, ...]
     finish: Graph
     operands: tuple[int, ...]
 
@@ -68,13 +73,14 @@ def in_two_steps(body: Graph, target: Target | None = None) -> TwoSteps | None:
     nest = nest_of_parts(body, target)
     if nest is None:
         return None
-    reductions = nest.body.outputs
+    reductions = nest.reductions
     partials = tuple(
         Tensor(OPS["placeholder"], (), {}, TensorType(r.dtype, (nest.blocks, *nest.kept_extents)), r.location)
         for r in reductions
     )
-    finish, operands = _finish(body, dict(zip(reductions, partials)))
-    return TwoSteps(nest.kernel(), tuple(p.tensor_type for p in partials), finish, operands)
+    direct = tuple(body.outputs.index(output) for output in nest.direct)
+    finish, operands = _finish(body, dict(zip(reductions, partials)), direct)
+    return TwoSteps(nest.kernel(), tuple(p.tensor_type for p in partials), direct, finish, operands)
 
 
 def nest_of_parts(body: Graph, target: Target | None = None) -> _PartKernel | None:
@@ -83,7 +89,8 @@ def nest_of_parts(body: Graph, target: Target | None = None) -> _PartKernel | No
     kind = _kind(reductions[0]) if reductions else None
     if kind is None:
         return None
-    nest = kind(Graph("part", body.inputs, reductions), target or host_target())
+    direct = kind.makes_too(body, reductions)
+    nest = kind(Graph("part", body.inputs, (*reductions, *direct)), target or host_target())
     return nest if nest.suits(body) else None
 
 
@@ -94,12 +101,17 @@ def _kind(reduction: Tensor) -> type[_PartKernel] | None:
         return None
     if kept <= MOST_KEPT:
         return _PartKernel if not isinstance(all_, int) or all_ > BLOCK_ELEMENTS else None
-    is_much = isinstance(all_, int) and all_ >= FEWEST_BLOCKS * COLUMN_ELEMENTS
+    is_much = isinstance(all_, int) and all_ >= FEWEST_BLOCKS * _column_elements(kept)
     return _ColumnsPartKernel if is_much else None
 
 
-def _finish(body: Graph, partials: dict[Tensor, Tensor]) -> tuple[Graph, tuple[int, ...]]:
-    """The body with partial results in place of what its reductions fold."""
+def _column_elements(kept: int) -> int:
+    """The elements of one block of so many columns."""
+    return FEW_COLUMN_ELEMENTS if kept <= FEW_COLUMNS else COLUMN_ELEMENTS
+
+
+def _finish(body: Graph, partials: dict[Tensor, Tensor], direct: tuple[int, ...]) -> tuple[Graph, tuple[int, ...]]:
+    """The rest of the body, with partial results in place of what its reductions fold."""
 
     def rewrite(tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
         if tensor not in partials:
@@ -107,7 +119,7 @@ def _finish(body: Graph, partials: dict[Tensor, Tensor]) -> tuple[Graph, tuple[i
         total = apply(OPS[tensor.op.name], partials[tensor], axis=(0,), keepdims=False)
         return total if total.shape == tensor.shape else apply(OPS["reshape"], total, shape=tensor.shape)
 
-    outputs = body.rebuild(rewrite).outputs
+    outputs = tuple(t for i, t in enumerate(body.rebuild(rewrite).outputs) if i not in direct)
     used = set(Graph("finish", (), outputs).tensors)
     operands = tuple(i for i, tensor in enumerate(body.inputs) if tensor in used)
     inputs = (*(body.inputs[i] for i in operands), *partials.values())
@@ -119,6 +131,21 @@ class _PartKernel(LoopKernel):
 
     by_blocks = True
     short = MOST_KEPT
+
+    @classmethod
+    def makes_too(cls, body: Graph, reductions: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The results of the body that the nest makes besides the reductions."""
+        return ()
+
+    @property
+    def reductions(self) -> tuple[Tensor, ...]:
+        """Those of its results that are partial ones."""
+        return tuple(t for t in self.body.outputs if folds(t))
+
+    @property
+    def direct(self) -> tuple[Tensor, ...]:
+        """The others, which are results of the body."""
+        return tuple(t for t in self.body.outputs if not folds(t))
 
     def suits(self, body: Graph) -> bool:
         """Whether the reductions need nothing but the operands, and nothing else of the body needs the long loops."""
@@ -168,7 +195,8 @@ class _PartKernel(LoopKernel):
             level = frames.depth
             start = b.mul(block.index, height)
             self.window = Leveled(start, level), b.intrinsic("smin", b.add(start, height), extent)
-            for tensor, output in self.outputs.items():
+            for tensor in self.reductions:
+                output = self.outputs[tensor]
                 offset = self.values.product([kept, tensor.dtype.itemsize]).value
                 row = b.offset(output.pointer.value, b.mul(block.index, offset))
                 self.outputs[tensor] = Array(Leveled(row, level), output.shape, output.dtype)
@@ -186,25 +214,33 @@ class _ColumnsPartKernel(_PartKernel):
 
     short = LoopKernel.short
 
+    @classmethod
+    def makes_too(cls, body: Graph, reductions: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The long results that need no reduction."""
+        kept, folded = reductions[0].tensor_type.size, set(reductions)
+        long = (t for t in dict.fromkeys(body.outputs) if t not in body.inputs and cls._is_longer(t, kept))
+        return tuple(t for t in long if folded.isdisjoint(Graph("long", (), (t,)).tensors))
+
     def suits(self, body: Graph) -> bool:
         """Whether the nest is one of columns, and nothing else of the body needs the long loops."""
         one_sweep = not self.by_rows and not self.crosswise and len(self.stages) == 1 and not self.fallible
         if not one_sweep or self.nest.dims[0] not in self.reduced[0]:
             return False
         kept = dims.product(list(self.kept_extents))
-        few = isinstance(kept, int) and not any(self._is_longer(out, kept) for out in body.outputs)
+        rest = [out for out in body.outputs if out not in self.direct]
+        few = isinstance(kept, int) and not any(self._is_longer(out, kept) for out in rest)
         return few and isinstance(self.blocks, int) and self.blocks >= FEWEST_BLOCKS
 
     @staticmethod
-    def _is_longer(result: Tensor, kept: int) -> bool:
+    def _is_longer(result: Tensor, kept: Size) -> bool:
         size = result.tensor_type.size
-        return not isinstance(size, int) or size > kept
+        return not (isinstance(size, int) and isinstance(kept, int)) or size > kept
 
     @property
     def height(self) -> int:
         """How many rows make a block."""
         inside = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]])
-        return max(1, COLUMN_ELEMENTS // max(1, inside)) if isinstance(inside, int) else 1
+        return max(1, _column_elements(inside) // max(1, inside)) if isinstance(inside, int) else 1
 
     @contextlib.contextmanager
     def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:

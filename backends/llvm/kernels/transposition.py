@@ -93,6 +93,7 @@ class _Strip:
         lines = []
         for _ in range(self.side):
             lines.append(b.load(vector(element, self.side), place))
+            b.prefetch(b.offset(place, _LINES * _LINE_BYTES))  # of the next strip: pieces of rows are no stream
             place = b.gep(place, self.columns, element)
         place = b.gep(self.result, b.add(b.mul(self.rows, column), row), element)
         for line in transposed(b, lines):

@@ -16,6 +16,7 @@ from graphc.backends.llvm.kernels import (
     convolution_product,
     convolution_weights,
     correlation,
+    line_convolution,
     plane_convolution,
     pooling,
     sliding,
@@ -44,7 +45,7 @@ def windows(strides, before, after, dilation) -> dict[str, Any]:
 
 #: (image, weights, attributes): ragged panels, several blocks of k, borders, phases, groups, depthwise.
 CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
-    ((2, 9, 11, 5), (37, 5, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 1}),
+    ((2, 19, 4, 5), (37, 5, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 1}),
     ((1, 8, 7, 33), (64, 33, 3, 3), windows((2, 1), (0, 2), (1, 0), (1, 2)) | {"groups": 1}),
     ((3, 5, 6, 450), (3, 450, 1, 2), windows((1, 1), (0, 0), (0, 0), (1, 1)) | {"groups": 1}),
     ((2, 9, 8, 6), (9, 2, 3, 2), windows((3, 2), (2, 0), (0, 1), (1, 1)) | {"groups": 3}),
@@ -52,6 +53,18 @@ CASES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
     ((2, 7, 7, 70), (70, 1, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 70}),
     ((40, 13, 1), (20, 1, 4), windows((1,), (0,), (0,), (1,)) | {"groups": 1}),
     ((1, 4, 5, 6, 3), (4, 3, 2, 2, 3), windows((1, 2, 1), (0, 1, 1), (0, 0, 1), (1, 1, 1)) | {"groups": 1}),
+]  # fmt: skip
+
+#: The same of lines that are known and long enough for `line_convolution.py`: several tiles and alike ones, parts of
+#: the border, strides, dilation, groups, blocks of channels, of lines of the window and of slabs, one axis and three.
+LINES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 9, 11, 5), (37, 5, 3, 3), windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": 1}),
+    ((2, 5, 26, 3), (37, 3, 3, 3), windows((1, 1), (2, 2), (2, 2), (1, 1)) | {"groups": 1}),
+    ((1, 9, 70, 40), (32, 40, 7, 5), windows((2, 1), (3, 1), (0, 2), (1, 1)) | {"groups": 1}),
+    ((2, 6, 29, 4), (6, 2, 3, 3), windows((1, 2), (1, 2), (1, 2), (2, 3)) | {"groups": 2}),
+    ((1, 3, 13, 300), (20, 300, 2, 3), windows((1, 1), (1, 1), (0, 1), (1, 1)) | {"groups": 1}),
+    ((3, 31, 2), (70, 2, 4), windows((1,), (3,), (0,), (1,)) | {"groups": 1}),
+    ((1, 4, 3, 12, 50), (8, 50, 3, 2, 3), windows((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1)) | {"groups": 1}),
 ]  # fmt: skip
 
 
@@ -109,6 +122,30 @@ def test_convolutions_of_other_vector_units(case, unit, dtype):
     convolve(case, dtype, unit)
 
 
+@pytest.mark.parametrize("case", LINES, ids=lambda case: "x".join(map(str, case[0])))
+@pytest.mark.parametrize(("unit", "dtype"), [("host", np.float32), ("avx2", np.float64), ("scalar", np.float32)])
+def test_convolutions_by_lines(case, unit, dtype):
+    image, weights, attrs = case
+    operands = placeholders([np.zeros(image), np.zeros(weights)], False)
+    work = correlation.correlation_of(apply(OPS["conv"], *operands, **attrs))
+    shape = convolution_product.product_blocking(work, UNITS[unit])
+    assert line_convolution.known_lines(work, shape, UNITS[unit]) is not None
+    convolve(case, dtype, unit)
+
+
+def test_lines_that_are_too_short_or_lie_in_one_set_of_the_cache():
+    def known(image, weights):
+        attrs = windows((1, 1), (0, 0), (0, 0), (1, 1)) | {"groups": 1}
+        x, w = placeholders([np.zeros(image, np.float32), np.zeros(weights, np.float32)], False)
+        work = correlation.correlation_of(apply(OPS["conv"], x, w, **attrs))
+        target = replace(HOST, vector_bits=512, vector_registers=32)
+        return line_convolution.known_lines(work, convolution_product.product_blocking(work, target), target)
+
+    assert [tile.rows for tile in known((1, 28, 28, 64), (64, 64, 3, 3)).tiles] == [13, 13]
+    assert known((1, 28, 28, 1024), (64, 1024, 1, 1)) is None
+    assert known((1, 5, 5, 64), (64, 64, 3, 3)) is None
+
+
 def test_convolutions_of_symbolic_extents():
     for image, weights, attrs in CASES[:2]:
         rng = np.random.default_rng(12)
@@ -118,13 +155,14 @@ def test_convolutions_of_symbolic_extents():
 
 @pytest.mark.parametrize("op", ["conv", "conv_transpose"])
 @pytest.mark.parametrize("groups", [1, 20])
-def test_weights_that_are_not_finite_meet_no_padding(op, groups):
+@pytest.mark.parametrize("length", [4, 16])
+def test_weights_that_are_not_finite_meet_no_padding(op, groups, length):
     rng = np.random.default_rng(13)
-    x = rng.standard_normal((2, 6, 7, 20)).astype(np.float32)
+    x = rng.standard_normal((2, 6, length, 20)).astype(np.float32)
     w = rng.standard_normal((20, 20 // groups, 3, 3)).astype(np.float32)
     w[3, 0, 0, 1], w[7, 0, 2, 2] = np.inf, np.nan
     attrs = windows((1, 1), (1, 1), (1, 1), (1, 1)) | {"groups": groups}
-    more = {"size": (6, 7)} if op == "conv_transpose" else {}
+    more = {"size": (6, length)} if op == "conv_transpose" else {}
     compare(op, [x, w], more | attrs)
 
 
@@ -236,7 +274,28 @@ def test_an_unchecked_weight_is_caught(monkeypatch):
         convolution_packing, "_write_check", lambda b, shape, panel, end: b.memset(end, 0, shape.panel_step)
     )
     with pytest.raises(AssertionError):
-        test_weights_that_are_not_finite_meet_no_padding("conv", 1)
+        test_weights_that_are_not_finite_meet_no_padding("conv", 1, 4)
+
+
+def test_a_row_that_meets_no_padding_is_caught(monkeypatch):
+    parts = line_convolution._parts
+
+    def all_meet(place, rows, *others):
+        return tuple(part._replace(low=0) for part in parts(place, rows, *others))
+
+    monkeypatch.setattr(line_convolution, "_parts", all_meet)
+    wrong(lambda: convolve(LINES[0], np.float32))
+
+
+def test_a_forgotten_line_of_the_window_is_caught(monkeypatch):
+    inside = line_convolution._Body._taps_inside
+
+    def one_less(self, place, first):
+        low, high = inside(self, place, first)
+        return low, self.b.intrinsic("smax", low, self.b.sub(high, 1))
+
+    monkeypatch.setattr(line_convolution._Body, "_taps_inside", one_less)
+    wrong(lambda: convolve(LINES[2], np.float32))
 
 
 def test_a_dropped_block_of_lines_is_caught(monkeypatch):

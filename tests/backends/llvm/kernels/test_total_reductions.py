@@ -117,6 +117,39 @@ def test_long_columns(op, dtype, shape, axes):
         assert_same_bits(again[1], found)
 
 
+def gradients_of_columns(height=50_001, width=33):
+    """What the first step of a nest of columns writes on its way, and in place of an operand; the plan."""
+    rng = np.random.default_rng(8)
+    x, mask = gc.placeholder([height, width], "float32"), gc.placeholder([height, width], "bool")
+    weights, bias = (gc.variable(rng.standard_normal(shape, np.float32)) for shape in ((height, width), (width,)))
+    g = gc.where(mask, 0, x)
+    updates = [(weights, weights - g), (bias, bias - gc.sum(g, axis=0))]
+    step = gc.function([x, mask], [g, gc.max(weights, axis=0)], updates=updates)
+    a, m = rng.standard_normal((height, width), np.float32), rng.random((height, width)) < 0.5
+    before = weights.value.copy(), bias.value.copy()
+    found = step(a, m)
+    expected = np.where(m, np.float32(0), a)
+    assert_same_bits(found[0], expected)
+    assert_same_bits(found[1], before[0].max(axis=0))
+    assert_same_bits(weights.value, before[0] - expected)
+    np.testing.assert_allclose(bias.value, before[1] - expected.sum(0, dtype="float64"), rtol=1e-5, atol=1e-3)
+    return step.artifacts["plan"]
+
+
+def test_long_results_are_made_with_partial_ones():
+    assert "partial" in gradients_of_columns()
+    x = gc.placeholder([50_000, 33], "float32")
+    graph = body(gc.exp(x), gc.sum(x, axis=0))
+    assert in_two_steps(graph).direct == (0,)
+    assert in_two_steps(body(x - gc.sum(x, axis=0))) is None, "a long result needs the sums"
+
+
+def test_a_long_result_of_shortened_blocks_is_caught(monkeypatch):
+    monkeypatch.setattr(total_reductions._PartKernel, "_bounds", _shortened(total_reductions._PartKernel._bounds))
+    with pytest.raises(AssertionError):
+        gradients_of_columns()
+
+
 def test_what_feeds_a_reduction_and_what_it_feeds_is_computed_with_it():
     rng = np.random.default_rng(3)
     x, y = gc.placeholder(["n", 3], "float64"), gc.placeholder([3], "float64")
@@ -177,14 +210,16 @@ def test_the_plan_has_a_step_for_each():
     assert state.value == 200_004
 
 
-def test_a_block_that_is_left_out_is_caught(monkeypatch):
-    right = total_reductions._PartKernel._bounds
-
+def _shortened(right):
     def shortened(self, group):
         first, stop = right(self, group)
         return first, self.b.sub(stop, 1) if first.level else stop
 
-    monkeypatch.setattr(total_reductions._PartKernel, "_bounds", shortened)
+    return shortened
+
+
+def test_a_block_that_is_left_out_is_caught(monkeypatch):
+    monkeypatch.setattr(total_reductions._PartKernel, "_bounds", _shortened(total_reductions._PartKernel._bounds))
     graph = body(gc.sum(gc.placeholder(["n"], "float64")))
     with pytest.raises(AssertionError):
         assert_near(run(graph, np.ones(200_000))[1], np.asarray(200_000.0))
