@@ -16,7 +16,6 @@ any number of threads.
 from __future__ import annotations
 
 import contextlib
-import math
 from dataclasses import dataclass
 
 from graphc.analysis.loops import LoopDim, folds
@@ -205,10 +204,11 @@ class _ColumnsPartKernel(_PartKernel):
     @property
     def height(self) -> int:
         """How many rows make a block."""
-        inside, kept = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]]), self.kept_extents
-        if not isinstance(inside, int):
+        inside = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]])
+        kept = dims.product(list(self.kept_extents))
+        if not isinstance(inside, int) or not isinstance(kept, int):
             return 1
-        return max(1, max(COLUMN_ELEMENTS, COLUMN_ROWS * math.prod(kept)) // max(1, inside))  # type: ignore[arg-type]
+        return max(1, max(COLUMN_ELEMENTS, COLUMN_ROWS * kept) // max(1, inside))
 
 
 __all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps", "nest_of_parts"]
