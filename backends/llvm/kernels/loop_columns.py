@@ -12,17 +12,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from graphc.analysis.loops import LoopDim
+from graphc.analysis.loops import LoopDim, folds
 from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernels.loop_frames import Leveled
 from graphc.backends.llvm.kernels.loop_memory import ALONG, ZERO, Array, Index, VectorLoop
-from graphc.backends.llvm.kernels.loop_shape import extents_of
+from graphc.backends.llvm.kernels.loop_shape import cost_of_members, extents_of
 from graphc.backends.llvm.kernels.loop_sweeps import Sweeps
 from graphc.ir.dims import Size
 from graphc.ir.tensor import Tensor
 
 #: Rows that are added to a row of totals at once, which then is read and written so much less often; in bodies
-#: whose elements take no longer than this to compute (see `LoopShape._cost`).
+#: whose elements take no longer than this to compute (see `cost_of_members`).
 BAND, LIGHT_BAND = 4, 8
 
 
@@ -51,19 +51,30 @@ class ColumnSweeps(Sweeps):
                 first, stop = self._bounds(group)
                 loop = stack.enter_context(self.frames.loop(first.value, stop))
                 self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
-            for start, stop, height in self._bands(self.reduced[-1]):
+            for start, stop, height in self._bands(self.reduced[-1], self._sweep_cost(stage, number)):
                 with self.frames.loop(start, stop, height) as loop:
                     self._add_band(stage, number, rows, [self.b.add(loop.index, turn) for turn in range(height)])
         values.rows.update(zip(stage, rows))
 
-    def _bands(self, group: list[LoopDim]) -> list[tuple[Value, Value, int]]:
+    def _bands(self, group: list[LoopDim], cost: int) -> list[tuple[Value, Value, int]]:
         """The turns of the innermost reduced loop: start, stop, and how many are taken together."""
         b = self.b
         first, stop = self._bounds(group)
-        if self.fallible or self._cost() > LIGHT_BAND:
+        if self.fallible or cost > LIGHT_BAND:
             return [(first.value, stop, 1)]
         bands = b.add(first.value, b.and_(b.sub(stop, first.value), -BAND))
         return [(first.value, bands, BAND), (bands, stop, 1)]
+
+    def _sweep_cost(self, stage: Sequence[Tensor], number: int) -> int:
+        """How much the sweep of a stage does for an element, in the units of `cost_of_members`."""
+        found: dict[Tensor, None] = {}
+        stack = [*(r.inputs[0] for r in stage), *self.stored_with(number)]
+        while stack:
+            tensor = stack.pop()
+            if tensor not in found and not folds(tensor):
+                found[tensor] = None
+                stack.extend(tensor.inputs)
+        return cost_of_members(found)
 
     def _add_band(self, stage: Sequence[Tensor], number: int, rows: Sequence[Array], turns: Sequence[Value]) -> None:
         """Add what these turns of the innermost reduced loop have to rows, one turn after the other."""

@@ -49,8 +49,7 @@ class Sweeps(LoopShape):
         params += [("scratch", "ptr")] if rows else []
         params += [(f"size{i}", "i64") for i in range(len(sizes))]
         outer, inner = self._kept_loops()
-        # A row of scratch is for one thread only.
-        self.split = (outer or inner)[:1] if not rows and not self.by_blocks else []
+        self.split = (outer or inner)[:1] if not self.by_blocks else []
         params += [("low", "i64"), ("high", "i64")] if self.split or self.by_blocks else []
         self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
         params += [("error", "ptr")] if self.fallible else []

@@ -95,7 +95,7 @@ def _product_kernel(product: Product, machine: Target) -> Kernel:
         return row_product_kernel(product, machine)
     if suits_dots(product, machine):
         return dots_kernel(product, machine)
-    shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
+    shape = _blocking(product, machine)
     return blocked_kernel(product, shape, machine)
 
 
@@ -121,7 +121,7 @@ def finished_kernel(product: Product, body: Graph, target: Target | None = None)
     is_plain = not product.axes and not product.swapped and product.dtype.kind == "f"
     if not is_plain or suits_row_product(product) or suits_dots(product, machine) or _may_be_few(product):
         return None
-    shape = blocking(product.dtype, machine, product.m, product.n, by_column=product.transposed_x)
+    shape = _blocking(product, machine)
     if not isinstance(product.k, int) or product.k > shape.depth:
         return None
     return blocked_kernel(product, shape, machine, Finish(body, shape, machine))
@@ -139,6 +139,11 @@ def blocked_kernel(product: Product, shape: Blocking, target: Target, finish: Fi
     sizes = (*product.sizes, shape.width, shape.height)
     split = product.split(blocks, _weight(product, shape))
     return Kernel(b, sizes, scratch, helpers=body.helpers, split=split, is_product=True)
+
+
+def _blocking(product: Product, target: Target) -> Blocking:
+    x, y = product.transposed_x, product.transposed_y
+    return blocking(product.dtype, target, product.m, product.n, by_column=x, transposed_y=y)
 
 
 def _may_be_few(product: Product) -> bool:

@@ -53,7 +53,7 @@ def test_loops_around_and_other_results():
 
 
 def one_band(bands):
-    return lambda self, group: bands(self, group)[:1]
+    return lambda self, group, cost: bands(self, group, cost)[:1]
 
 
 def backwards(add_band):

@@ -303,13 +303,26 @@ def test_sums_in_registers_have_the_bits_of_sums_in_memory(dtype, unit, monkeypa
 
 def test_two_threads_get_even_shares_of_columns():
     """Where there is one block of rows, no thread has much more than half of the columns."""
-    for n in range(256, 3000, 16):
-        width = blocking(np.dtype("float32"), HOST, 128, n, by_column=False).width
+    for n, m in itertools.product(range(256, 3000, 16), (40, 128)):
+        shape = blocking(np.dtype("float32"), HOST, m, n, by_column=False)
+        width = shape.width
+        if m > shape.height:
+            continue
         blocks = [min(width, n - column) for column in range(0, n, width)]
         loads = [0, 0]
         for block in blocks:
             loads[loads.index(min(loads))] += block
         assert max(loads) <= 0.6 * n + 1
+
+
+def test_threads_share_rows_of_products_that_are_not_wide():
+    for by_column, n in itertools.product((False, True), (100, 256, 400, 1000)):
+        shape = blocking(np.dtype("float32"), HOST, 128, n, by_column=by_column)
+        assert shape.height < 48 <= shape.width
+    few = blocking(np.dtype("float32"), HOST, 32, 256, by_column=False)
+    transposing = blocking(np.dtype("float32"), HOST, 128, 256, by_column=False, transposed_y=True)
+    assert few.height > 32 and transposing.height > 128
+    assert few.width <= 128 and transposing.width <= 128
 
 
 def test_row_groups_cover_every_number_of_rows():
