@@ -132,9 +132,10 @@ def blocking(
     with fewer rows, all are one tile, and it is as wide as the registers allow; but never wider than the
     product.
 
-    Threads share a product that is not wide by blocks of few rows. Did each take some columns, the lines of memory
-    that two of them write would take turns, and what the processor fetches ahead would be the other one's. Where
-    there are few rows, or each thread would have to transpose all of y, they do take columns.
+    Of a product that is not wide, threads share the columns: then each line of y, mostly a weight, comes into the
+    caches of one of them only, whoever changes it later. But a product of a transposed x is the gradient of a weight
+    with few lines in y, and they share its rows: of those that both wrote a part of, each line of memory would go back
+    and forth, with what the processor fetches ahead.
     """
     element, lanes = memory_type(dtype), target.native_lanes(dtype)
     registers = max(1, target.vector_registers // 16)
@@ -155,11 +156,10 @@ def blocking(
     if isinstance(n, int) and by_column:  # a line of memory for each k of a sliver: the fewer copies, the better
         width = 2 * _WIDTH
     if isinstance(n, int) and n < _WIDE:
-        if isinstance(m, int) and m >= 2 * _LOW and not transposed_y:  # each thread reads and writes lines as they lie
+        if by_column and not transposed_y and isinstance(m, int) and m >= 2 * _LOW:
             height = _LOW
-            width = _WIDTH // 2 if m <= _HEIGHT and n <= _WIDTH and not by_column else width
         else:
-            width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
+            width = _WIDTH if n >= 2 * _WIDTH else _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
             height = _LOW if n <= width else height
     if isinstance(m, int) and isinstance(n, int) and m <= height:  # blocks of columns alone are what threads share
         width = min(range(width, width // 2 - 1, -lanes * vectors), key=lambda width: _longest_share(n, width))
