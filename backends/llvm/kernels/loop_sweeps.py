@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
 
 from graphc.analysis.loops import LoopDim, Position
-from graphc.backends.llvm.emitter import Builder, Operand, Value
+from graphc.backends.llvm.elementwise import lower
+from graphc.backends.llvm.emitter import Builder, Operand, Value, register_type, vector
 from graphc.backends.llvm.kernels.loop_frames import Frames, Leveled
 from graphc.backends.llvm.kernels.loop_memory import ABSORBED, ZERO, Absorbed, Array, At, Index, VectorLoop
 from graphc.backends.llvm.kernels.loop_shape import LoopShape, extents_of
@@ -20,6 +24,11 @@ from graphc.backends.llvm.target import Target
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import Trait
 from graphc.ir.tensor import Tensor
+
+#: The op that adds an element to what a reduction has found so far.
+_COMBINE = {
+    "sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "bitwise_and", "any": "bitwise_or",
+}  # fmt: skip
 
 
 class Sweeps(LoopShape):
@@ -40,8 +49,7 @@ class Sweeps(LoopShape):
         params += [("scratch", "ptr")] if rows else []
         params += [(f"size{i}", "i64") for i in range(len(sizes))]
         outer, inner = self._kept_loops()
-        # A row of scratch is for one thread only.
-        self.split = (outer or inner)[:1] if not rows and not self.by_blocks else []
+        self.split = (outer or inner)[:1] if not self.by_blocks else []
         params += [("low", "i64"), ("high", "i64")] if self.split or self.by_blocks else []
         self.fallible = any(t.op.has(Trait.FALLIBLE) for t in self.members)
         params += [("error", "ptr")] if self.fallible else []
@@ -99,6 +107,20 @@ class Sweeps(LoopShape):
         loops = iter(self.nest.dims)
         shape = reduction.inputs[0].shape
         return tuple(None if size == 1 else self.index[next(loops)] for size in shape)
+
+    # ---- folding -----------------------------------------------------------------------------------------
+
+    def _identity(self, reduction: Tensor, lanes: int) -> Value:
+        dtype = reduction.dtype
+        return self.b.const(vector(register_type(dtype), lanes), _identity(reduction.op.name, dtype))
+
+    def _combine(self, reduction: Tensor, x: Value, y: Value) -> Value:
+        dtype = reduction.dtype
+        return lower(self.b, _COMBINE[reduction.op.name], (x, y), (dtype, dtype), dtype, {})
+
+    def _bounds(self, group: list[LoopDim]) -> tuple[Leveled, Value]:
+        """Where a reduced loop begins and ends."""
+        return ZERO, self._extent(group)
 
     # ---- vector loops ------------------------------------------------------------------------------------
 
@@ -185,3 +207,10 @@ class Sweeps(LoopShape):
         for tensor, row in self.spills.items():
             at = self._at(tensor)
             self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
+
+
+def _identity(op: str, dtype: np.dtype) -> Any:
+    if op in ("max", "min"):
+        limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        return limits[op == "min"]
+    return {"sum": 0, "prod": 1, "all": 1, "any": 0}[op]

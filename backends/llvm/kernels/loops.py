@@ -28,19 +28,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from graphc.analysis.loops import LoopDim, folds
-from graphc.backends.llvm.elementwise import lower
-from graphc.backends.llvm.emitter import EXACT, Value, register_type, vector
+from graphc.backends.llvm.emitter import EXACT, Value
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_checks import check_without_turns
+from graphc.backends.llvm.kernels.loop_columns import ColumnSweeps
 from graphc.backends.llvm.kernels.loop_frames import Leveled
-from graphc.backends.llvm.kernels.loop_memory import ALONG, ZERO, Array, Index, VectorLoop
+from graphc.backends.llvm.kernels.loop_memory import ZERO, Index, VectorLoop
 from graphc.backends.llvm.kernels.loop_shape import extents_of
-from graphc.backends.llvm.kernels.loop_sweeps import Sweeps
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph
@@ -49,24 +47,13 @@ from graphc.ir.tensor import Tensor
 #: Vectors of one row that are summed without an intermediate result.
 BLOCK = 16
 
-_COMBINE = {
-    "sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "bitwise_and", "any": "bitwise_or",
-}  # fmt: skip
-
 
 def build_loops(body: Graph, target: Target | None = None) -> Kernel:
     """The kernel of a body whose tensors form one loop nest (`analysis.loops.Nest`)."""
     return LoopKernel(body, target or host_target()).kernel()
 
 
-def _identity(op: str, dtype: np.dtype) -> Any:
-    if op in ("max", "min"):
-        limits = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-        return limits[op == "min"]
-    return {"sum": 0, "prod": 1, "all": 1, "any": 0}[op]
-
-
-class LoopKernel(Sweeps):
+class LoopKernel(ColumnSweeps):
     """The whole kernel: outer loops, stages of reductions, results."""
 
     def kernel(self) -> Kernel:
@@ -178,14 +165,6 @@ class LoopKernel(Sweeps):
             combined = b.reduce(total, lambda x, y, r=reduction: self._combine(r, x, y))  # type: ignore[misc]
             self.values.results[reduction] = Leveled(combined, self.frames.depth)
 
-    def _identity(self, reduction: Tensor, lanes: int) -> Value:
-        dtype = reduction.dtype
-        return self.b.const(vector(register_type(dtype), lanes), _identity(reduction.op.name, dtype))
-
-    def _combine(self, reduction: Tensor, x: Value, y: Value) -> Value:
-        dtype = reduction.dtype
-        return lower(self.b, _COMBINE[reduction.op.name], (x, y), (dtype, dtype), dtype, {})
-
     def _accumulate(
         self, stage: Sequence[Tensor], number: int, loops: Sequence[list[LoopDim]], carried: Sequence[Value]
     ) -> Sequence[Value]:
@@ -212,10 +191,6 @@ class LoopKernel(Sweeps):
             parts = self._accumulate_vectors(stage, number, group, first, count, identities)
             block.next(*self._add_block(stage, block.carried, parts))
         return block.results
-
-    def _bounds(self, group: list[LoopDim]) -> tuple[Leveled, Value]:
-        """Where a reduced loop begins and ends."""
-        return ZERO, self._extent(group)
 
     def _add_block(self, stage: Sequence[Tensor], carried: Sequence[Value], parts: Sequence[Value]) -> list[Value]:
         """What is carried on: the totals with a block's parts, and the sums' roundings with those of this step."""
@@ -280,88 +255,6 @@ class LoopKernel(Sweeps):
             if self._first_sweep(tensor) < number:
                 at = self._at(tensor)
                 self.frames.put((tensor, at), self.values.load(self.outputs[row], self._at(row)))
-
-    def _reduce_columns(self, stage: Sequence[Tensor], number: int) -> None:
-        """Accumulate into rows in memory, which then are what the reductions' results are read from."""
-        values = self.values
-        rows = [self._row(r) for r in stage]
-        inner = self.kept[-1]
-        extent = self._span(inner)
-        if self.masks_tails:
-            self._reduce_short_columns(stage, number, rows)
-            values.rows.update(zip(stage, rows))
-            return
-
-        def clear(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
-            for reduction, row in zip(stage, rows):
-                values.store(row, (ALONG,), Leveled(self._identity(reduction, 1), 0))
-            return ()
-
-        self._vectors(extent, (), clear)
-        with contextlib.ExitStack() as stack:
-            for group in self.reduced:
-                stack.enter_context(self._loop_over(group))
-
-            def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
-                self._set_index(inner, Index(self.first, 1))
-                for reduction, row in zip(stage, rows):
-                    operand = self.frames.splat(
-                        values.value(reduction.inputs[0], self._operand_at(reduction)), self.lanes
-                    ).value
-                    total = values.load(row, (ALONG,)).value
-                    combined = self._combine(reduction, total, operand)
-                    values.store(row, (ALONG,), Leveled(combined, loop.level))
-                self._store_computed(self.stored_with(number))
-                return ()
-
-            self._vectors(extent, (), body)
-        values.rows.update(zip(stage, rows))
-
-    def _reduce_short_columns(self, stage: Sequence[Tensor], number: int, rows: Sequence[Array]) -> None:
-        """Accumulate each vector of columns in registers, over all rows; in the same order as in memory."""
-        inner, frames = self.kept[-1], self.frames
-
-        def fold(loops: Sequence[list[LoopDim]], totals: Sequence[Value]) -> Sequence[Value]:
-            if not loops:
-                operands = [self.values.value(r.inputs[0], self._operand_at(r)) for r in stage]
-                elements = [frames.splat(operand, self.lanes).value for operand in operands]
-                self._store_computed(self.stored_with(number))
-                return [self._combine(r, total, x) for r, total, x in zip(stage, totals, elements)]
-            first, stop = self._bounds(loops[0])
-            with frames.loop(first.value, stop, 1, totals) as loop:
-                self._set_index(loops[0], Index(Leveled(loop.index, frames.depth)))
-                loop.next(*fold(loops[1:], loop.carried))
-            return loop.results
-
-        def body(loop: VectorLoop, carried: Sequence[Value]) -> Sequence[Value]:
-            self._set_index(inner, Index(self.first, 1))
-            totals = fold(self.reduced, [self._identity(r, self.lanes) for r in stage])
-            for row, total in zip(rows, totals):
-                self.values.store(row, (ALONG,), Leveled(total, loop.level))
-            return ()
-
-        self._vectors(self._span(inner), (), body)
-
-    def _row(self, reduction: Tensor) -> Array:
-        """Where a reduction's results for one turn of the outer loops stand: its own output, or scratch."""
-        extents = extents_of(self.kept[-1])
-        size: Size = 1
-        for extent in extents:
-            size = size * extent
-        b, values = self.b, self.values
-        if reduction in self.outputs:
-            output = self.outputs[reduction]
-            self._set_index(self.kept[-1], Index(self.first))
-            pointer = values.address_at(output, self._at(reduction))
-        else:
-            before = self.scratch_rows[: self.scratch_rows.index(reduction)]
-            offset = ZERO
-            for tensor in before:
-                part = values.product([*extents, tensor.dtype.itemsize])
-                offset = self.frames.compute(b.add, offset, part)
-            scratch = Leveled(b.param("scratch"), 0)
-            pointer = self.frames.compute(b.offset, scratch, offset)
-        return Array(pointer, (size,), reduction.dtype)
 
 
 def _rounds(reduction: Tensor) -> bool:

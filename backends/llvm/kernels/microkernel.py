@@ -32,11 +32,11 @@ from graphc.ir.dims import Size
 #: which it shares with the panel that streams through.
 _DEPTH_BYTES = 1536
 #: Columns per block: a packed block takes 384 KiB, of a second-level cache of 512 KiB or more. Of a product
-#: with fewer columns than _WIDE, less: so that threads find blocks to share.
+#: with fewer columns than _WIDE, maybe less: so that threads find blocks to share.
 _WIDTH = 256
 _WIDE = 1024
-#: Rows per block of a product of one block of columns: such a y is small, so packing it for each costs little.
-_NARROW_HEIGHT = 24
+#: Rows per block; fewer where threads had better share rows than columns.
+_HEIGHT, _LOW = 192, 24
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,20 @@ class Blocking:
         return tuple(used) or (1,)
 
 
-def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bool) -> Blocking:
+def blocking(
+    dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bool, transposed_y: bool = False
+) -> Blocking:
     """The block sizes for m by n products of this dtype on a machine.
 
     The accumulators are two vectors wide, since a tile near to square loads least, and as many rows as leave
     registers for a row of the panel and a few broadcasts: 12 x 2 of 32 registers, 6 x 2 of 16. Of a product
     with fewer rows, all are one tile, and it is as wide as the registers allow; but never wider than the
     product.
+
+    Of a product that is not wide, threads share the columns: then each line of y, mostly a weight, comes into the
+    caches of one of them only, whoever changes it later. But a product of a transposed x is the gradient of a weight
+    with few lines in y, and they share its rows: of those that both wrote a part of, each line of memory would go back
+    and forth, with what the processor fetches ahead.
     """
     element, lanes = memory_type(dtype), target.native_lanes(dtype)
     registers = max(1, target.vector_registers // 16)
@@ -145,12 +152,15 @@ def blocking(dtype: np.dtype, target: Target, m: Size, n: Size, *, by_column: bo
     if isinstance(n, int):
         while vectors > 1 and n <= lanes * vectors // 2:
             vectors //= 2
-    width, height = _WIDTH, 192
-    if isinstance(n, int) and n < _WIDE:
-        width = _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
-        height = _NARROW_HEIGHT if n <= width else height
-    elif isinstance(n, int) and by_column:  # a line of memory for each k of a sliver: the fewer copies, the better
+    width, height = _WIDTH, _HEIGHT
+    if isinstance(n, int) and by_column:  # a line of memory for each k of a sliver: the fewer copies, the better
         width = 2 * _WIDTH
+    if isinstance(n, int) and n < _WIDE:
+        if by_column and not transposed_y and isinstance(m, int) and m >= 2 * _LOW:
+            height = _LOW
+        else:
+            width = _WIDTH if n >= 2 * _WIDTH else _WIDTH // 2 if n >= _WIDTH else _WIDTH // 4
+            height = _LOW if n <= width else height
     if isinstance(m, int) and isinstance(n, int) and m <= height:  # blocks of columns alone are what threads share
         width = min(range(width, width // 2 - 1, -lanes * vectors), key=lambda width: _longest_share(n, width))
     return Blocking(element, lanes, rows, vectors, _DEPTH_BYTES // element_bytes(element), width, by_column, height)

@@ -17,14 +17,13 @@ any number of threads.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from graphc.analysis.loops import LoopDim, folds
 from graphc.backends.llvm.emitter import Value
 from graphc.backends.llvm.kernel import Kernel, Split
 from graphc.backends.llvm.kernels.loop_frames import Leveled
-from graphc.backends.llvm.kernels.loop_memory import Array, Index
+from graphc.backends.llvm.kernels.loop_memory import Array
 from graphc.backends.llvm.kernels.loops import LoopKernel
 from graphc.backends.llvm.target import Target, host_target
 from graphc.ir import dims
@@ -37,10 +36,12 @@ from graphc.ir.types import TensorType
 
 #: Elements of one block: what the second-level cache holds of one operand.
 BLOCK_ELEMENTS = 1 << 16
-#: Elements of one block of columns, which are added to one row in the first-level cache; and the fewest blocks.
-COLUMN_ELEMENTS, FEWEST_BLOCKS = 1 << 17, 4
+#: The fewest elements and rows of a block of columns: to write and to read its row of totals takes little of its time.
+COLUMN_ELEMENTS, COLUMN_ROWS = 1 << 17, 128
 #: Up to so many columns are no more than a few vectors, which leave threads nothing else to share: blocks are smaller.
 FEW_COLUMNS, FEW_COLUMN_ELEMENTS = 256, 1 << 15
+#: The fewest blocks of columns.
+FEWEST_BLOCKS = 4
 #: More kept elements than this fill vectors, and are threads' to share.
 MOST_KEPT = 16
 #: With at most so many ops a block is folded in twice as many lanes: their latency is what it waits for.
@@ -240,18 +241,10 @@ class _ColumnsPartKernel(_PartKernel):
     def height(self) -> int:
         """How many rows make a block."""
         inside = dims.product([d.extent for d in self.nest.dims if d not in self.reduced[0]])
-        return max(1, _column_elements(inside) // max(1, inside)) if isinstance(inside, int) else 1
-
-    @contextlib.contextmanager
-    def _loop_over(self, group: list[LoopDim]) -> Iterator[None]:
-        if group is not self.reduced[0]:
-            with super()._loop_over(group):
-                yield
-            return
-        first, stop = self.window
-        with self.frames.loop(first.value, stop) as loop:
-            self._set_index(group, Index(Leveled(loop.index, self.frames.depth)))
-            yield
+        kept = dims.product(list(self.kept_extents))
+        if not isinstance(inside, int) or not isinstance(kept, int):
+            return 1
+        return max(1, max(_column_elements(kept), COLUMN_ROWS * kept) // max(1, inside))
 
 
 __all__ = ["BLOCK_ELEMENTS", "TwoSteps", "in_two_steps", "nest_of_parts"]

@@ -268,7 +268,7 @@ def test_a_turn_that_is_left_out_is_caught(monkeypatch):
 
 
 def test_products_of_any_size_share_one_kernel():
-    texts = {Compiled(kernel_of("float32", (m, 784), (784, 512))).text for m in (120, 600, 6000)}
+    texts = {Compiled(kernel_of("float32", (m, 784), (784, 512))).text for m in (240, 600, 6000)}
     symbolic = Compiled(kernel_of("float32", (SYMBOLS[0], 100), (100, 64))), Compiled(
         kernel_of("float32", (SYMBOLS[2], 300), (300, 640))
     )
@@ -303,13 +303,26 @@ def test_sums_in_registers_have_the_bits_of_sums_in_memory(dtype, unit, monkeypa
 
 def test_two_threads_get_even_shares_of_columns():
     """Where there is one block of rows, no thread has much more than half of the columns."""
-    for n in range(256, 3000, 16):
-        width = blocking(np.dtype("float32"), HOST, 128, n, by_column=False).width
+    for n, m in itertools.product(range(256, 3000, 16), (40, 128)):
+        shape = blocking(np.dtype("float32"), HOST, m, n, by_column=False)
+        width = shape.width
+        if m > shape.height:
+            continue
         blocks = [min(width, n - column) for column in range(0, n, width)]
         loads = [0, 0]
         for block in blocks:
             loads[loads.index(min(loads))] += block
         assert max(loads) <= 0.6 * n + 1
+
+
+def test_threads_share_the_rows_of_a_weights_gradient():
+    for n in (100, 256, 400, 1000):
+        gradient = blocking(np.dtype("float32"), HOST, 128, n, by_column=True)
+        forward = blocking(np.dtype("float32"), HOST, 128, n, by_column=False)
+        transposing = blocking(np.dtype("float32"), HOST, 128, n, by_column=True, transposed_y=True)
+        assert gradient.height < 48 and gradient.width >= min(n, 512)
+        assert forward.height > 128 and forward.width <= n // 2 + 32
+        assert transposing.height > 128 and transposing.width <= n // 2 + 32
 
 
 def test_row_groups_cover_every_number_of_rows():
