@@ -84,4 +84,4 @@ def test_a_loop_that_is_not_told_is_caught(monkeypatch):
 
     monkeypatch.setattr(planning, "lay_part_by_part", lay_some)
     with pytest.raises(AssertionError):
-        assert_right(*gated(32), 32)
+        assert_right(*gated(96), 96)
