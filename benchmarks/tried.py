@@ -81,7 +81,7 @@ TRIED: Mapping[str, str] = {
     "SGD step of LSTM(50) on (32,10,1)": (
         "threads share both loops by parts of the batch; small products read operands where they lie, which took the"
         " step from 222 to 181 us, and what a thread saves for the loop backwards lies together: 169 us."
-        " Left are the gates' functions, which wait for each other's results, and a sixth of the loop backwards for"
+        " Left are the gates' functions, which wait for each other's results, and a quarter of the loop backwards for"
         " lines of memory that the other thread has read"
     ),
     "SGD step of LSTM(256) on (32,100,64)": (
