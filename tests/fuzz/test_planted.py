@@ -15,7 +15,7 @@ import pytest
 import graphc as gc
 from graphc.backends.llvm import casts, elementwise, plan, vector_math
 from graphc.backends.llvm import integer_arithmetic as ints
-from graphc.backends.llvm.kernels import KERNELS, dots, loop_values, loops, matmul, sorting
+from graphc.backends.llvm.kernels import KERNELS, dots, loop_sweeps, loop_values, loops, matmul, sorting
 from graphc.ir.dims import symbol
 from graphc.ir.graph import Graph
 from graphc.ir.opdef import OPS
@@ -236,7 +236,7 @@ BUGS = {
         "sum", "prod", "max",
     ),
     "loops: the largest of negative numbers is 0": bug(
-        attribute(loops, "_identity", _identity_of_nothing), "max", "min"
+        attribute(loop_sweeps, "_identity", _identity_of_nothing), "max", "min"
     ),
     "loops: reversed rows read forwards": bug(
         attribute(loop_values.Values, "_load_reversed", lambda f: loop_values.Values._load_contiguous), "slice"
