@@ -150,7 +150,9 @@ def train_or_resume(folder, epochs):
 def test_kill_minus_nine_at_random_moments(tmp_path, kills, epochs):
     rng = np.random.default_rng(kills)
     whole, killed = str(tmp_path / "whole"), str(tmp_path / "killed")
+    start = time.perf_counter()
     expected = train_or_resume(whole, epochs)
+    pause = (time.perf_counter() - start) / kills  # so that the run lasts for about so many kills, on any machine
     done, ended = 0, False
     while not ended:
         child = os.fork()
@@ -160,7 +162,7 @@ def test_kill_minus_nine_at_random_moments(tmp_path, kills, epochs):
                 os._exit(0)
             os._exit(1)
         if done < kills:
-            time.sleep(rng.uniform(0.02, 0.12))
+            time.sleep(pause * rng.uniform(0.5, 1.5))
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         done += os.WIFSIGNALED(status)
