@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from graphc.backends.llvm.emitter import NULL, Builder, Module, Value
 from graphc.backends.llvm.float_environment import set_default_environment
+from graphc.backends.llvm.symbols import external_addresses
 from graphc.backends.llvm.threads import (
     BUSY,
     CONDITION,
@@ -16,6 +17,7 @@ from graphc.backends.llvm.threads import (
     FUNCTION,
     MUTEX,
     PARTS,
+    PROCESSOR,
     SLEEPERS,
     STOP,
     STOPPED,
@@ -68,6 +70,12 @@ class _PoolBuilder:
         with b.if_(b.icmp("eq", b.and_(turn, _YIELD_EVERY - 1), 0)):
             b.call("i32", "sched_yield")
 
+    def _processor(self, b: Builder) -> Value:
+        """The number of the processor that runs this; -1 where the system does not say."""
+        if "sched_getcpu" not in external_addresses():
+            return b.i64(-1)
+        return b.sext(b.call("i32", "sched_getcpu"), "i64")
+
     def _parallel(self) -> None:
         """i64(pool, function, context, parts, polls): run function(context, part, parts, worker) for each part.
 
@@ -91,6 +99,7 @@ class _PoolBuilder:
         b.store(function, b.offset(pool, FUNCTION))
         b.store(context, b.offset(pool, CONTEXT))
         b.store(parts, b.offset(pool, PARTS))
+        b.store(self._processor(b), b.offset(pool, PROCESSOR))
         b.atomic_store(b.i64(0), b.offset(pool, DONE), "seq_cst")
         b.atomic_store(b.i64(0), b.offset(pool, STOPPED), "seq_cst")
         b.atomic_store(b.shl(job, 32), pool, "seq_cst")
@@ -125,7 +134,10 @@ class _PoolBuilder:
             waited = b.add(idle, 1)
             with b.if_(b.not_(worked)):
                 self._pause(b, waited)
-            tired = b.and_(b.not_(worked), b.icmp("ugt", waited, _SPINS))
+            with b.if_(b.and_(b.not_(worked), b.icmp("eq", waited, 1)), [b.const("i1", 0)]) as done:
+                here, caller = self._processor(b), b.load("i64", b.offset(pool, PROCESSOR), note="volatile")
+                done.give(b.and_(b.icmp("eq", here, caller), b.icmp("sge", here, 0)))
+            tired = b.and_(b.not_(worked), b.or_(done.results[0], b.icmp("ugt", waited, _SPINS)))
             with b.if_(tired):
                 self._sleep(b, pool)
             stop = b.atomic_load("i64", b.offset(pool, STOP), "seq_cst")

@@ -26,7 +26,7 @@ EXTERNAL_SYMBOLS: tuple[str, ...] = (
     "pthread_create", "pthread_join", "pthread_detach", "pthread_self",
     "pthread_mutex_init", "pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_unlock",
     "pthread_cond_init", "pthread_cond_wait", "pthread_cond_signal", "pthread_cond_broadcast",
-    "sched_yield", "clock_gettime",
+    "sched_yield", "sched_getcpu", "clock_gettime",
 )  # fmt: skip
 
 

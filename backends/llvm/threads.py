@@ -9,6 +9,9 @@ sleeping or preempted worker costs nothing.
     caller:  ticket = (n, closed); write fields; ticket = (n, 0); wake sleepers; take parts; wait for done
     worker:  take parts; spin some 250 us; sleep on the condition until a caller wakes it
 
+A worker that finds itself on the caller's processor sleeps at once: threads that never sleep are not moved apart, while
+one that is woken begins on a processor that is idle.
+
 A pool that is busy (another Python thread, or a part that calls it again) runs the new job in line.
 
 Invariant: which thread takes which part, and how many threads there are, never changes a result: parts write
@@ -34,7 +37,7 @@ from graphc.errors import FlagError
 
 # Byte offsets in the pool's memory; what different threads write lies in different cache lines.
 TICKET, DONE, BUSY, SLEEPERS, STOP = 0, 128, 256, 384, 512
-FUNCTION, CONTEXT, PARTS = 640, 648, 656
+FUNCTION, CONTEXT, PARTS, PROCESSOR = 640, 648, 656, 664
 STOPPED = 768  # whether the job's other parts are not to be run
 MUTEX, CONDITION, _BYTES = 896, 1024, 1280
 

@@ -90,6 +90,31 @@ def test_workers_that_sleep_are_woken_and_cost_nothing(pool):
     assert len({worker for _, worker, _ in taken(pool, 30, lambda: time.sleep(0.005))}) > 1
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux where threads run")
+def test_a_worker_on_the_callers_processor_sleeps_at_once():
+    before = set(os.listdir("/proc/self/task"))
+    pool = Pool(2)
+    pool.start()
+    (worker,) = {int(t) for t in os.listdir("/proc/self/task")} - {int(t) for t in before}
+    allowed = os.sched_getaffinity(0)
+    one = {min(allowed)}
+    sleepers = []
+    try:
+        for thread in (0, worker):
+            os.sched_setaffinity(thread, one)
+        for _ in range(10):
+            taken(pool, 2, before=os.sched_yield)
+            assert pool._word(threads.PROCESSOR).value == min(allowed)
+            for _ in range(20):  # it looks for work 10,000 times before it sleeps otherwise, 64 times for each of these
+                os.sched_yield()
+            sleepers.append(pool._word(threads.SLEEPERS).value)
+    finally:
+        for thread in (0, worker):
+            os.sched_setaffinity(thread, allowed)
+        pool.stop()
+    assert sum(sleepers) >= 8
+
+
 def test_a_part_that_calls_the_pool_runs_the_inner_job_itself(pool):
     inner = []
 
