@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.first_calls import STEPS
 from benchmarks.systems import EAGER, MODULES
-from benchmarks.tried import TRIED
+from benchmarks.tried import TRIED, TRIED_LAYOUTS
 from benchmarks.workload import Workload
 from benchmarks.workloads import LARGE_GRAPHS, WORKLOADS
 
@@ -277,15 +277,22 @@ def _large_graphs(records: Mapping[str, Row]) -> str:
 
 
 def _sizes(data: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = []
+    lines, missed = [], []
     for name, row in data["odd_sizes"].items():
         times = duration(row["seconds"]), row["partner"], duration(row["even"])
         lines.append([name, *times, f"{row['ratio']:.2f}", within(row["ratio"], 2.0)])
+        missed += [name] if row["ratio"] > 2.0 else []
     if not lines:
         return ""
     header = ["case", "time", "even contiguous case", "time", "ratio", "verdict"]
     note = "Ratios allow for the difference in work. Bar: 2. Made by `python -m benchmarks.odd_sizes`."
-    return f"## Odd sizes, strides, broadcasting\n\n{note}\n\n" + table(header, lines)
+    about = [
+        f"- {layout}: {text}."
+        for layout, text in TRIED_LAYOUTS.items()
+        if any(name.endswith(f", {layout}") for name in missed)
+    ]
+    parts = [f"## Odd sizes, strides, broadcasting\n\n{note}", table(header, lines), "\n".join(about)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _bits(data: Mapping[str, Mapping[str, Any]]) -> str:

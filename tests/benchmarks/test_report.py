@@ -82,8 +82,16 @@ def test_first_calls_and_memory_have_their_bars():
 
 
 def test_what_was_tried_is_about_rows_that_there_are():
-    from benchmarks.tried import TRIED
-    from benchmarks.workloads import WORKLOADS
+    from benchmarks.odd_sizes import LAYOUTS
+    from benchmarks.tried import TRIED, TRIED_LAYOUTS
 
-    assert set(TRIED) <= set(WORKLOADS)
-    assert all(not text.endswith(".") for text in TRIED.values())
+    assert set(TRIED) <= set(WORKLOADS) and set(TRIED_LAYOUTS) <= set(LAYOUTS)
+    assert all(not text.endswith(".") for text in (*TRIED.values(), *TRIED_LAYOUTS.values()))
+
+
+def test_what_was_tried_on_layouts_stands_below_those_that_miss_the_bar():
+    slow = {"seconds": 3.0, "even": 1.0, "partner": "8, contiguous", "ratio": 3.0}
+    fast = {**slow, "seconds": 1.0, "ratio": 1.0}
+    cases = {"sum, 8, transposed": slow, "sum, 8, every second element": fast}
+    text = report.write({section: {} for section in SECTIONS} | {"odd_sizes": cases})
+    assert "- transposed: " in text and "- every second element: " not in text
