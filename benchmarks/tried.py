@@ -112,6 +112,7 @@ TRIED_LAYOUTS: Mapping[str, str] = {
     "transposed": (
         "the array is copied first, since a sum in the order of its memory would have other bits, and bits do not"
         " depend on how arrays lie. The copy takes longer than the sum: rows 4096 bytes apart compete for the same"
-        " eight places of the first-level cache. Copies by way of a buffer gained a tenth there, and cost a fifth at 1000"
+        " eight places of the first-level cache. Copies by way of a buffer gained a tenth there, and cost a fifth at"
+        " 1000"
     ),
 }
