@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import math
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -187,18 +187,24 @@ class StridedInputs:
         if found is None:
             return None
         graph, lying = found
-        inputs = self._graph.inputs
-        taken = tuple(number for number in range(len(inputs)) if number not in lying)
-        arguments = [inputs[number] for number in taken] + list(graph.inputs[len(inputs) :])
-        brought = {dims.bare_symbol(size) for tensor in arguments for size in tensor.shape}
-        missing: dict[Size, tuple[int, int]] = {}
-        for number in lying:
-            for axis, size in enumerate(inputs[number].shape):
-                if dims.bare_symbol(size) is not None and dims.bare_symbol(size) not in brought:
-                    missing.setdefault(size, (number, axis))
-        carriers = [_placeholder(TensorType(np.dtype(np.bool_), (size,))) for size in missing]
+        count = len(self._graph.inputs)
+        taken = tuple(number for number in range(count) if number not in lying)
+        arguments = [*(graph.inputs[number] for number in taken), *graph.inputs[count:]]
+        carried = _only_in({number: graph.inputs[number] for number in lying}, arguments)
+        carriers = [_placeholder(TensorType(np.dtype(np.bool_), (size,))) for size in carried]
         executable, call = self._compile(replace(graph, inputs=(*arguments, *carriers)))
-        return _Variant(executable, call, taken, lying, tuple(missing.values()))
+        return _Variant(executable, call, taken, lying, tuple(carried.values()))
+
+
+def _only_in(lying: Mapping[int, Tensor], others: Sequence[Tensor]) -> dict[Size, tuple[int, int]]:
+    """The symbolic sizes that only these numbered inputs bring -> (number, axis) of one that does."""
+    brought = {dims.bare_symbol(size) for tensor in others for size in tensor.shape}
+    found: dict[Size, tuple[int, int]] = {}
+    for number, tensor in lying.items():
+        for axis, size in enumerate(tensor.shape):
+            if dims.bare_symbol(size) not in (None, *brought):
+                found.setdefault(size, (number, axis))
+    return found
 
 
 def _shapes_and_strides(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
