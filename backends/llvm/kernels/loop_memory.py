@@ -9,7 +9,7 @@ Invariant: nothing outside the elements that an index names is ever read or writ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -235,22 +235,31 @@ class Memory:
 
     def _row(self, array: Array, offset: Leveled) -> Value:
         """The address that `i` counts from: the array's, or in the tail a buffer with its last elements."""
-        loop, b = self._vector_loop(), self.b
-        address = self.address(array, offset)
+        loop, b, element = self._vector_loop(), self.b, memory_type(array.dtype)
+
+        def fill(row: Value, buffer: Value) -> None:
+            copy_some(b, element, self.lanes, b.gep(row, loop.full, element), buffer, loop.left)
+
+        return self._row_or_buffer("row", array, offset, 1, fill, lambda: b.sub(0, loop.full))
+
+    def _row_or_buffer(
+        self, kind: object, array: Array, offset: Leveled, vectors: int,
+        fill: Callable[[Value, Value], None], first: Callable[[], Value],
+    ) -> Value:  # fmt: skip
+        """The address of a row or, in the tail, of element `first()` of a buffer that `fill(row, buffer)` fills."""
+        loop, b, element = self._vector_loop(), self.b, memory_type(array.dtype)
+        row = self.address(array, offset)
         if not self.has_tails:
-            return address.value
-        key = ("row", address)
+            return row.value
+        key = (kind, row)
         found = self.frames.cached(key)
         if found is None:
-            element = memory_type(array.dtype)
-            buffer = self.buffer(key, element)
+            buffer = self.buffer(key, element, vectors)
             with self.frames.at(loop.level - 1):
-                end = b.gep(address.value, loop.full, element)
-                with b.if_(loop.tail):
-                    copy_some(b, element, self.lanes, end, buffer, loop.left)
-                start = b.gep(buffer, b.sub(0, loop.full), element)
-                row = b.select(loop.tail, start, address.value)
-            found = self.frames.put(key, Leveled(row, loop.level - 1))
+                with b.if_(b.and_(loop.tail, b.icmp("ne", loop.left, 0))):
+                    fill(row.value, buffer)
+                start = b.select(loop.tail, b.gep(buffer, first(), element), row.value)
+            found = self.frames.put(key, Leveled(start, loop.level - 1))
         return found.value
 
     def buffer(self, key: object, element: str, vectors: int = 1) -> Value:
@@ -277,24 +286,14 @@ class Memory:
 
     def _reversed_row(self, array: Array, offset: Leveled) -> Value:
         """As `_row`; the last elements lie before the first ones, and at the end of the buffer."""
-        loop, b = self._vector_loop(), self.b
-        address = self.address(array, offset)
-        if not self.has_tails:
-            return address.value
-        key = ("reversed row", address)
-        found = self.frames.cached(key)
-        if found is None:
-            element = memory_type(array.dtype)
-            buffer = self.buffer(key, element)
-            with self.frames.at(loop.level - 1):
-                first = b.gep(address.value, b.sub(b.sub(1, loop.full), loop.left), element)
-                with b.if_(loop.tail):
-                    place = b.gep(buffer, b.sub(self.lanes, loop.left), element)
-                    b.memcpy(place, first, b.mul(loop.left, element_bytes(element)))
-                start = b.gep(buffer, b.add(loop.full, self.lanes - 1), element)
-                row = b.select(loop.tail, start, address.value)
-            found = self.frames.put(key, Leveled(row, loop.level - 1))
-        return found.value
+        loop, b, element = self._vector_loop(), self.b, memory_type(array.dtype)
+
+        def fill(row: Value, buffer: Value) -> None:
+            last = b.gep(row, b.sub(b.sub(1, loop.full), loop.left), element)
+            place = b.gep(buffer, b.sub(self.lanes, loop.left), element)
+            b.memcpy(place, last, b.mul(loop.left, element_bytes(element)))
+
+        return self._row_or_buffer("reversed", array, offset, 1, fill, lambda: b.add(loop.full, self.lanes - 1))
 
     def _load_spaced(self, array: Array, offset: Leveled, inner: int) -> Leveled:
         """Lanes a few elements apart: vectors that hold all that lies between, and shuffles that pick.
@@ -323,26 +322,18 @@ class Memory:
     def _spaced_row(self, array: Array, offset: Leveled, inner: int) -> Value:
         """As `_row`, for elements that are `inner` apart; backwards they lie at the end of the buffer."""
         loop, b, lanes, space = self._vector_loop(), self.b, self.lanes, abs(inner)
-        address = self.address(array, offset)
-        if not self.has_tails:
-            return address.value
-        key = ("spaced row", address, inner)
-        found = self.frames.cached(key)
-        if found is None:
-            element = memory_type(array.dtype)
-            buffer = self.buffer(key, element, space)
-            with self.frames.at(loop.level - 1):
-                with b.if_(b.and_(loop.tail, b.icmp("ne", loop.left, 0))):
-                    size = b.mul(b.add(b.mul(b.sub(loop.left, 1), space), 1), element_bytes(element))
-                    last = b.sub(b.add(loop.full, loop.left), 1)
-                    source = b.gep(address.value, b.mul(loop.full if inner > 0 else last, inner), element)
-                    skipped = 0 if inner > 0 else b.mul(b.sub(lanes, loop.left), space)
-                    b.memcpy(b.gep(buffer, skipped, element), source, size)
-                end = 0 if inner > 0 else space * (lanes - 1)
-                start = b.gep(buffer, b.sub(end, b.mul(loop.full, inner)), element)
-                row = b.select(loop.tail, start, address.value)
-            found = self.frames.put(key, Leveled(row, loop.level - 1))
-        return found.value
+        element = memory_type(array.dtype)
+
+        def fill(row: Value, buffer: Value) -> None:
+            size = b.mul(b.add(b.mul(b.sub(loop.left, 1), space), 1), element_bytes(element))
+            last = b.sub(b.add(loop.full, loop.left), 1)
+            source = b.gep(row, b.mul(loop.full if inner > 0 else last, inner), element)
+            skipped = 0 if inner > 0 else b.mul(b.sub(lanes, loop.left), space)
+            b.memcpy(b.gep(buffer, skipped, element), source, size)
+
+        end = 0 if inner > 0 else space * (lanes - 1)
+        start = lambda: b.sub(end, b.mul(loop.full, inner))  # noqa: E731
+        return self._row_or_buffer(("spaced", inner), array, offset, space, fill, start)
 
     def _gather(self, array: Array, base: Leveled, moving: list[tuple[Index, tuple[Size, ...]]]) -> Leveled:
         b, loop = self.b, self._vector_loop()
